@@ -1,0 +1,157 @@
+"""Durable writing and locking. POSIX only.
+
+A file is replaced whole or not at all: whatever happens to the process or the machine, a reader
+finds the old content or the new. Files are created with mode 0600, and a symbolic link in place of
+a file is refused, never followed.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from oauthsync.errors import FileError
+
+PRIVATE_MODE = 0o600
+
+
+def read_file(path: Path, *, limit: int) -> bytes:
+    """The content of a regular file of at most `limit` bytes.
+
+    Raises FileNotFoundError where there is none, and FileError for anything else that is in the
+    way: a symbolic link, a directory or device, a file over the limit, missing permission.
+    """
+    try:
+        # O_NONBLOCK: opening a FIFO must not wait for a writer; it has no effect on regular files.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unusable(path, "read", error) from error
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise FileError(f"{path} is not a regular file")
+        try:
+            content = file.read(limit + 1)
+        except OSError as error:
+            raise _unusable(path, "read", error) from error
+    if len(content) > limit:
+        raise FileError(f"{path} is larger than {limit} bytes")
+    return content
+
+
+def replace_file(path: Path, content: bytes, *, previous: Path | None = None) -> None:
+    """Put `content` at `path`, whole or not at all, with mode 0600.
+
+    With `previous`, the content that stood at `path` is kept there, and at no moment is there
+    neither. Raises FileError, and leaves what was there.
+    """
+    if path.is_symlink():
+        raise FileError(
+            f"{path} is a symbolic link, which oauthsync does not write through",
+            hint="replace the link by the file itself, or point --dir at the folder it leads to",
+        )
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        try:
+            _write_new(temporary, content)
+            if previous is not None:
+                _keep_previous(path, previous)
+            temporary.replace(path)
+            sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unusable(path, "write", error) from error
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    # O_EXCL never opens what is there, a link neither; the mode holds from the first byte on.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, PRIVATE_MODE), "wb") as file:
+        file.write(content)
+        file.flush()
+        # The bytes must be on the disk before the name is: a rename may overtake the data.
+        os.fsync(file.fileno())
+
+
+def _keep_previous(path: Path, previous: Path) -> None:
+    # A second name for the old file, put in place by a rename: `path` itself never disappears.
+    link = previous.with_name(f".{previous.name}.{secrets.token_hex(8)}.tmp")
+    with contextlib.suppress(FileNotFoundError):  # the first generation has none before it
+        os.link(path, link, follow_symlinks=False)
+        try:
+            link.replace(previous)
+        finally:
+            # A rename onto another name of the same file leaves the first name in place.
+            link.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable: fsync of a file covers its content, not its name."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def locked(
+    path: Path,
+    *,
+    what: str,
+    timeout: float = 0.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[None]:
+    """Hold an exclusive lock on the lock file `path`, or raise FileError after `timeout` seconds.
+
+    `what` names what is locked, for the message. The kernel drops the lock with the process,
+    however that dies. The file itself stays: removing it would let two processes hold two locks.
+    On network
+    file systems flock(2) needs a server that supports it (NFSv4 does).
+    """
+    fd = _open_lock(path)
+    try:
+        _wait_for_lock(fd, what, timeout, sleep)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _open_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_MODE)
+    except OSError as error:
+        raise _unusable(path, "open", error) from error
+
+
+def _wait_for_lock(fd: int, what: str, timeout: float, sleep: Callable[[float], None]) -> None:
+    step = 0.05
+    waited = 0.0
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waited >= timeout:
+                raise FileError(
+                    f"{what} is in use by another oauthsync process",
+                    hint="wait until it has finished, then try again",
+                ) from None
+        except OSError as error:
+            raise FileError(f"{what} cannot be locked: {error.strerror}") from error
+        else:
+            return
+        sleep(step)
+        waited += step
+
+
+def _unusable(path: Path, verb: str, error: OSError) -> FileError:
+    if error.errno == errno.ELOOP:
+        return FileError(f"{path} is a symbolic link, which oauthsync does not follow")
+    return FileError(f"cannot {verb} {path}: {error.strerror or error}")
