@@ -1,5 +1,6 @@
 """Time as an argument: whoever waits or reads the time takes a `Clock`, so a test can steer it."""
 
+import threading
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -13,20 +14,36 @@ class Clock(Protocol):
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Return when `now()` has advanced by `seconds`."""
+        """Return when `now()` has advanced by `seconds`, or raise SleepInterruptedError."""
         ...
+
+    def interrupt(self) -> None:
+        """Wake every sleeper, and let nobody sleep again: the user wants to go."""
+        ...
+
+
+class SleepInterruptedError(Exception):
+    """Raised out of `Clock.sleep`, in every thread, once `interrupt` was called."""
 
 
 class SystemClock:
     """The machine's own clock."""
+
+    def __init__(self) -> None:
+        self._interrupted = threading.Event()
 
     def now(self) -> float:
         """Seconds since the epoch."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Block this thread for `seconds`."""
-        time.sleep(seconds)
+        """Block this thread for `seconds`, or raise SleepInterruptedError."""
+        if self._interrupted.wait(max(seconds, 0.0)):
+            raise SleepInterruptedError
+
+    def interrupt(self) -> None:
+        """Wake every sleeper, and let nobody sleep again."""
+        self._interrupted.set()
 
 
 def timestamp(seconds: float) -> str:

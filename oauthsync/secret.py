@@ -22,7 +22,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self.__value.encode(), other.reveal().encode())
+        return hmac.compare_digest(_bytes(self.__value), _bytes(other.reveal()))
 
     def __hash__(self) -> int:
         return hash((Secret, self.__value))
@@ -32,3 +32,8 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is not serialisable")
+
+
+def _bytes(value: str) -> bytes:
+    # An environment variable that is not UTF-8 reaches Python as lone surrogates.
+    return value.encode("utf-8", "surrogatepass")

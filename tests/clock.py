@@ -2,6 +2,8 @@
 
 import threading
 
+from oauthsync.clock import SleepInterruptedError
+
 
 class FakeClock:
     """Time passes only by `sleep`, at once; sleepers side by side share the time they wait for."""
@@ -9,6 +11,7 @@ class FakeClock:
     def __init__(self, start: float = 1_795_428_000.0) -> None:
         self._now = start
         self._lock = threading.Lock()
+        self._interrupted = False
         self.slept: list[float] = []
 
     def now(self) -> float:
@@ -16,6 +19,8 @@ class FakeClock:
 
     def sleep(self, seconds: float) -> None:
         with self._lock:
+            if self._interrupted:
+                raise SleepInterruptedError
             wake = self._now + max(seconds, 0.0)
             self.slept.append(seconds)
         self.advance_to(wake)
@@ -23,3 +28,6 @@ class FakeClock:
     def advance_to(self, moment: float) -> None:
         with self._lock:
             self._now = max(self._now, moment)
+
+    def interrupt(self) -> None:
+        self._interrupted = True

@@ -1,0 +1,73 @@
+"""What a sandbox keeps across restarts, in SQLite: profiles with their secrets, and the next id.
+
+The secrets in this file are readable: a sandbox plays Workato, which knows them. The file has mode
+0600, and one process at a time holds it.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from oauthsync.errors import StoreError
+
+Row = tuple[int, int, bytes, str, str | None]
+"""id, number of the workspace, JSON document, client secret, token."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS profiles (
+    id INTEGER PRIMARY KEY, workspace INTEGER NOT NULL, document BLOB NOT NULL,
+    client_secret TEXT NOT NULL, token TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS next_id (id INTEGER NOT NULL) STRICT;
+"""
+
+
+class Database:
+    """An open database; raises StoreError where the file cannot be one. Not thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            self._sqlite = sqlite3.connect(path, check_same_thread=False, timeout=0)
+        except (OSError, sqlite3.Error) as error:
+            raise self._unusable(error) from error
+        try:
+            # A killed process loses nothing without fsync; a killed machine may lose a rehearsal.
+            self._sqlite.execute("PRAGMA synchronous=OFF")
+            self._sqlite.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._sqlite.executescript("BEGIN EXCLUSIVE;" + _SCHEMA + "COMMIT;")
+        except sqlite3.Error as error:
+            self.close()
+            raise self._unusable(error) from error
+
+    def load(self) -> tuple[int, list[Row]] | None:
+        """The next id and all profiles by id, or None where the file is new."""
+        try:
+            next_id = self._sqlite.execute("SELECT id FROM next_id").fetchone()
+            rows = self._sqlite.execute("SELECT * FROM profiles ORDER BY id").fetchall()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        return None if next_id is None else (next_id[0], rows)
+
+    def save(self, next_id: int, rows: Iterable[Row] = (), delete: Iterable[int] = ()) -> None:
+        """Store and delete profiles, in one transaction."""
+        try:
+            with self._sqlite as sqlite:
+                sqlite.execute("DELETE FROM next_id")
+                sqlite.execute("INSERT INTO next_id VALUES (?)", (next_id,))
+                sqlite.executemany("INSERT OR REPLACE INTO profiles VALUES (?,?,?,?,?)", rows)
+                sqlite.executemany("DELETE FROM profiles WHERE id = ?", [(i,) for i in delete])
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def close(self) -> None:
+        """Close the file and let go of its lock."""
+        self._sqlite.close()
+
+    def _unusable(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"{self._path} cannot be used as a sandbox's database: {error}",
+            hint="name another file; one that another sandbox has open cannot be shared",
+        )

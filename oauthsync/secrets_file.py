@@ -1,0 +1,165 @@
+"""Client secrets in bulk, from CSV with a header or JSON: every row is good, or none is taken.
+
+Rows have `provider`, `client_id`, `client_secret` and, where there is one, `token`; an empty token
+is none. The text is JSON (a list of objects) where it starts with a bracket or brace, else CSV.
+
+- An error names the file, the row (CSV: the line it starts on, counted from 1; JSON: the index,
+  counted from 0) and the column. It never shows a value, and what may be a value by mistake, such
+  as the first line of a file without a header, counts as one.
+- White space or an invisible character at an end of a value is refused: it came along with a copied
+  value far more often than it belongs to it, and would make a secret wrong or unfindable. The rare
+  value that has one can be filed by `oauthsync secrets set`.
+- Two rows for one app are refused, unless they are the same.
+"""
+
+import csv
+import difflib
+import io
+import re
+from collections.abc import Iterator, Sequence
+
+from oauthsync import strictjson
+from oauthsync.entries import Entry, entry_from_json
+from oauthsync.errors import UsageError
+from oauthsync.strictjson import Json
+
+MAX_SIZE = 16 << 20
+"""Bytes of a file."""
+
+REQUIRED = ("provider", "client_id", "client_secret")
+COLUMNS = (*REQUIRED, "token")
+
+_HEADER_HINT = f"the columns are {','.join(COLUMNS)} in any order, of which token may be left out"
+
+
+class _RowError(Exception):
+    """What is wrong with a row, told without a value; `where` is the row."""
+
+    def __init__(self, where: str, problem: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{where}: {problem}")
+        self.hint = hint
+
+
+def parse_rows(text: bytes, *, name: str, now: str) -> list[Entry]:
+    """The entries of a CSV or JSON file, in its order, filed at `now` (`2026-11-23T10:00:00Z`).
+
+    `name` is what messages call the file. Raises UsageError, which shows no value.
+    """
+    if len(text) > MAX_SIZE:
+        raise UsageError(
+            f"{name} is larger than {MAX_SIZE >> 20} MiB", hint="load it in several parts"
+        )
+    try:
+        content = text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # Not `from` it: the error holds the whole text.
+        raise UsageError(
+            f"{name} is not UTF-8, first at byte {error.start + 1}",
+            hint='save it as UTF-8 (in a spreadsheet: "CSV UTF-8")',
+        ) from None
+    try:
+        return _entries(content, now)
+    except _RowError as error:
+        raise UsageError(f"{name}, {error}", hint=error.hint) from error
+
+
+def _entries(content: str, now: str) -> list[Entry]:
+    found: dict[tuple[str, str], tuple[str, Entry]] = {}
+    rows = _json_rows(content) if content.lstrip()[:1] in ("[", "{") else _csv_rows(content)
+    for where, row in rows:
+        entry = _entry(where, row, now)
+        first, earlier = found.setdefault(entry.app, (where, entry))
+        if earlier != entry:
+            raise _RowError(
+                where,
+                f"is for the same provider and client_id as {first}, with another secret or token",
+                hint="keep the one that is right",
+            )
+    return [entry for _, entry in found.values()]
+
+
+def _entry(where: str, row: dict[str, Json], now: str) -> Entry:
+    for column, value in row.items():
+        if isinstance(value, str) and _has_ragged_end(value):
+            raise _RowError(
+                where,
+                f"{column} has white space or an invisible character at its start or end",
+                hint="remove it; a value that does have one is filed by `oauthsync secrets set`",
+            )
+    token = None if row.get("token") == "" else row.get("token")
+    try:
+        return entry_from_json({**row, "token": token, "updated_at": now})
+    except UsageError as error:
+        raise _RowError(where, str(error)) from error
+
+
+def _has_ragged_end(value: str) -> bool:
+    return any(end.isspace() or not end.isprintable() for end in (value[:1], value[-1:]) if end)
+
+
+def _json_rows(content: str) -> Iterator[tuple[str, dict[str, Json]]]:
+    try:
+        rows = strictjson.parse(content)
+    except ValueError as error:
+        raise _RowError("as JSON", str(error)) from error
+    if not isinstance(rows, list):
+        raise _RowError("as JSON", "it is not a list of objects")
+    for index, row in enumerate(rows):
+        where = f"row [{index}]"
+        if not isinstance(row, dict):
+            raise _RowError(where, "it is not an object")
+        _check_columns(where, list(row))
+        yield where, row
+
+
+def _csv_rows(content: str) -> Iterator[tuple[str, dict[str, Json]]]:
+    lines = _csv_lines(content)
+    where, header = next(lines, ("line 1", []))
+    _check_columns(where, header)
+    for where, cells in lines:
+        if len(cells) != len(header):
+            raise _RowError(
+                where,
+                f"it has {len(cells)} cells, and the header has {len(header)}",
+                hint="a value that holds a comma, a quote or a line break stands in double quotes",
+            )
+        yield where, dict(zip(header, cells, strict=True))
+
+
+def _csv_lines(content: str) -> Iterator[tuple[str, list[str]]]:
+    """The rows that are not blank, each with the line it starts on."""
+    # Line ends stay as they are: within quotes they belong to the value.
+    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+    while True:
+        where = f"line {reader.line_num + 1}"
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise _RowError(where, f"it is not CSV: {error}") from error
+        if cells:
+            yield where, cells
+
+
+def _check_columns(where: str, names: Sequence[str]) -> None:
+    if not set(names) & set(COLUMNS):
+        raise _RowError(where, "it names none of the columns", hint=_HEADER_HINT)
+    for position, name in enumerate(names, start=1):
+        if name not in COLUMNS:
+            problem, hint = _unknown(position, name)
+            raise _RowError(where, problem, hint=hint)
+        if name in names[: position - 1]:
+            raise _RowError(where, f"column {name} stands there twice", hint=_HEADER_HINT)
+    for name in REQUIRED:
+        if name not in names:
+            raise _RowError(where, f"column {name} is missing", hint=_HEADER_HINT)
+
+
+def _unknown(position: int, name: str) -> tuple[str, str]:
+    # A name made of letters is shown; anything else may be a value in the wrong place.
+    shown = f" ({name!r})" if re.fullmatch(r"[A-Za-z _-]{1,40}", name) else ""
+    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
+    near = difflib.get_close_matches(plain, COLUMNS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else _HEADER_HINT
+    return f"column {position}{shown} is unknown", hint

@@ -1,0 +1,325 @@
+"""The sidecar `secrets.age`: client secrets and tokens, sealed, filed under (provider, client id).
+
+- It is a standard armored age v1 file: `age -d secrets.age` prints the document of `entries.py`.
+- What is sealed decides who opens the next generation. A passphrase file stays one; the recipients
+  come from inside the payload, never from the header, which anybody can write, and never from a
+  configuration, which counts only when the file is created and at `rekey`.
+- A change is load, modify and save under one lock, so none is lost. Only ciphertext reaches the
+  disk, and a file is replaced whole, with the generation before it kept as `secrets.age.prev`.
+  Nothing is read from there silently: the hint of an error names it where it helps.
+- What is about to replace a file is opened again first, where that costs nothing: with the
+  identity at hand. A passphrase takes a second to open, so an update leaves that to the generation
+  kept beside it; `rekey`, which keeps none, takes the second.
+
+age does not tell who sealed a file to recipients: who can write the folder and knows a recipient
+can put another sidecar there. `Secrets.recipients` shows to whom the next save will be sealed.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from oauthsync import age, files
+from oauthsync.entries import Entry, Secrets, dump_document, parse_document
+from oauthsync.errors import FileError, SidecarError, UsageError
+from oauthsync.keys import IdentityKey, Key, PassphraseKey, check_passphrase, parse_identity_file
+
+__all__ = [
+    "Entry",
+    "IdentityKey",
+    "Key",
+    "PassphraseKey",
+    "Saved",
+    "Secrets",
+    "check_passphrase",
+    "exists",
+    "load",
+    "parse_identity_file",
+    "rekey",
+    "sealed_with_passphrase",
+    "update",
+]
+
+LOCK_TIMEOUT = 60.0
+"""Seconds to wait for other processes' changes, each of which takes two with a passphrase."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """How many entries an update added, replaced, removed, and found filed as they were."""
+
+    added: int
+    replaced: int
+    removed: int
+    unchanged: int
+
+
+class _DamagedError(SidecarError):
+    """A generation does not open; the one before it might."""
+
+
+class _MissingError(_DamagedError):
+    """There is no file at all."""
+
+
+def exists(path: Path) -> bool:
+    """Whether anything, be it a broken link, stands where the sidecar goes."""
+    return os.path.lexists(path)
+
+
+def sealed_with_passphrase(path: Path) -> bool:
+    """Whether the sidecar asks for a passphrase; otherwise it asks for an identity.
+
+    It is only the header's claim: good for choosing what to ask a user for. Raises SidecarError.
+    """
+    return _asks_passphrase(path, _read(path))
+
+
+def load(path: Path, key: Key) -> Secrets:
+    """Open the sidecar.
+
+    Raises SidecarError: it is missing, unreadable or damaged, is not sealed to this key, or wants
+    the other kind of key. A wrong passphrase and a damaged header cannot be told apart. Where the
+    generation before it opens, the hint says so.
+    """
+    try:
+        return _open(path, key)
+    except _MissingError as error:
+        hint = "`oauthsync secrets set`, `fill` and `load` create it"
+        raise SidecarError(str(error), hint=_way_back(path, key) or hint) from error
+    except _DamagedError as error:
+        raise SidecarError(str(error), hint=_way_back(path, key) or error.hint) from error
+
+
+def update(
+    path: Path,
+    key: Key,
+    entries: Sequence[Entry],
+    *,
+    remove: Collection[tuple[str, str]] = (),
+    recipients: Sequence[str] = (),
+) -> Saved:
+    """Take out what is filed under `remove`, then file `entries`; of two for one app the last wins.
+
+    An entry whose secret and token are filed already keeps its time, and where nothing changes, the
+    file is left as it is. With entries, a missing file is created: for a passphrase, or sealed to
+    `recipients`, or where there are none, to the identities' own. Waits for other processes.
+
+    Raises SidecarError as `load` does, and where the identity is not among the recipients;
+    FileError where the file cannot be written, or stays locked; UsageError for a new file's weak
+    passphrase.
+    """
+    with _locked(path):
+        create = bool(entries) and not exists(path)
+        before = _new(path, key, recipients) if create else load(path, key)
+        after = before.changed(entries, frozenset(remove))
+        if after != before:
+            files.replace_file(path, _reseal(after, key), previous=_previous(path))
+    return _compare(before, after, {entry.app for entry in entries})
+
+
+def rekey(path: Path, key: Key, new: PassphraseKey | Sequence[str]) -> None:
+    """Seal the sidecar with a new passphrase, or to new recipients, and to nobody else.
+
+    The generation before, which opens with the old key, is removed, and whatever interrupted saves
+    left behind; copies elsewhere still open with the old key. The identity at hand need not be
+    among the recipients. Raises as `update` does.
+    """
+    with _locked(path):
+        filed = load(path, key).entries
+        if isinstance(new, PassphraseKey):
+            check_passphrase(new.passphrase.reveal())
+            passphrase = [_passphrase(new)]
+            sealed = _seal(Secrets((), filed), passphrase, passphrase)
+        else:
+            secrets = Secrets(_canonical(new), filed)
+            own = _own(key, secrets.recipients)
+            sealed = _seal(secrets, _parsed(secrets.recipients), own)
+        # Before the new file stands, for then no crash leaves an old generation beside it. The one
+        # that was loaded just now is whole, so nothing is at risk meanwhile.
+        _remove_old_generations(path)
+        files.replace_file(path, sealed)
+
+
+def _locked(path: Path) -> AbstractContextManager[None]:
+    lock = path.with_name(f"{path.name}.lock")
+    return files.locked(lock, what=f"the sidecar {path}", timeout=LOCK_TIMEOUT)
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(f"{path.name}.prev")
+
+
+def _open(path: Path, key: Key) -> Secrets:
+    """As `load`, without a look at the generation before."""
+    data = _read(path)
+    _check_kind(path, key, asks_passphrase=_asks_passphrase(path, data))
+    try:
+        document = age.decrypt(data, _openers(key))
+    except age.NoMatchError as error:
+        raise _DamagedError(_not_opened(path, key), hint=error.hint) from error
+    except age.AgeError as error:
+        raise _does_not_open(path, error) from error
+    try:
+        secrets = parse_document(document)
+        _check_recipients(secrets, key)
+    except SidecarError as error:
+        raise _DamagedError(f"{path} opens, but {error}", hint=error.hint) from error
+    return secrets
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return files.read_file(path, limit=age.MAX_FILE)
+    except FileNotFoundError as error:
+        raise _MissingError(f"there is no sidecar at {path}") from error
+    except FileError as error:
+        raise SidecarError(str(error), hint=error.hint) from error
+
+
+def _asks_passphrase(path: Path, data: bytes) -> bool:
+    try:
+        return age.is_passphrase_file(data)
+    except age.AgeError as error:
+        raise _does_not_open(path, error) from error
+
+
+def _check_kind(path: Path, key: Key, *, asks_passphrase: bool) -> None:
+    if asks_passphrase and isinstance(key, IdentityKey):
+        raise SidecarError(
+            f"{path} is sealed with a passphrase, and an identity was given",
+            hint="give the passphrase instead",
+        )
+    if not asks_passphrase and isinstance(key, PassphraseKey):
+        raise SidecarError(
+            f"{path} is sealed to age recipients, and a passphrase was given",
+            hint="give the identity of one of them instead: a file with AGE-SECRET-KEY-1…",
+        )
+
+
+def _check_recipients(secrets: Secrets, key: Key) -> None:
+    """That the next save can go by the recipients in the payload."""
+    if bool(secrets.recipients) != isinstance(key, IdentityKey):
+        raise SidecarError("its recipients are not the kind of key that it was sealed to")
+    if _canonical(secrets.recipients) != secrets.recipients:
+        raise SidecarError("one of its recipients is not in its one form, or stands there twice")
+
+
+def _does_not_open(path: Path, error: age.AgeError) -> _DamagedError:
+    return _DamagedError(f"{path} does not open: {error}", hint=error.hint)
+
+
+def _not_opened(path: Path, key: Key) -> str:
+    if isinstance(key, PassphraseKey):
+        return f"the passphrase does not open {path}: it is wrong, or the file's header is damaged"
+    return f"{path} is not sealed to the identity that was given, or its header is damaged"
+
+
+def _way_back(path: Path, key: Key) -> str | None:
+    """A hint at the generation before, where that opens."""
+    previous = _previous(path)
+    try:
+        _open(previous, key)
+    except SidecarError:
+        return None
+    return (
+        f"{previous}, which lacks the last change, opens with this key: "
+        f"copy it to {path} to go on from it"
+    )
+
+
+def _new(path: Path, key: Key, recipients: Sequence[str]) -> Secrets:
+    """The empty sidecar that a new file starts from."""
+    previous = _previous(path)
+    if exists(previous):
+        raise SidecarError(
+            f"there is no sidecar at {path}, but an earlier generation of it at {previous}",
+            hint=f"copy it to {path} to go on from it, or move it away to begin anew",
+        )
+    if isinstance(key, IdentityKey):
+        return Secrets(_canonical(recipients or [str(one.recipient) for one in key.identities]), ())
+    if recipients:
+        raise UsageError(
+            "a new sidecar is sealed with a passphrase or to recipients, and both were given",
+            hint="give an identity instead of the passphrase, or no recipients",
+        )
+    check_passphrase(key.passphrase.reveal())
+    return Secrets((), ())
+
+
+def _compare(before: Secrets, after: Secrets, given: Collection[tuple[str, str]]) -> Saved:
+    known = before.names().intersection(given)
+    replaced = sum(before.get(*app) != after.get(*app) for app in known)
+    return Saved(
+        added=len(given) - len(known),
+        replaced=replaced,
+        removed=len(before.names() - after.names()),
+        unchanged=len(known) - replaced,
+    )
+
+
+def _openers(key: Key) -> Sequence[age.Identity]:
+    return [_passphrase(key)] if isinstance(key, PassphraseKey) else key.identities
+
+
+def _passphrase(key: PassphraseKey) -> age.Passphrase:
+    return age.Passphrase(key.passphrase, work_factor=key.work_factor)
+
+
+def _own(key: Key, recipients: Collection[str]) -> Sequence[age.Identity]:
+    """The identities at hand that open what is sealed to `recipients`."""
+    identities = key.identities if isinstance(key, IdentityKey) else ()
+    return [one for one in identities if str(one.recipient) in recipients]
+
+
+def _canonical(recipients: Iterable[str]) -> tuple[str, ...]:
+    """Recipients in their one form, each once. Raises KeyFormatError."""
+    return tuple(dict.fromkeys(str(one) for one in _parsed(recipients)))
+
+
+def _parsed(recipients: Iterable[str]) -> list[age.Recipient]:
+    return [age.parse_recipient(text) for text in recipients]
+
+
+def _reseal(secrets: Secrets, key: Key) -> bytes:
+    """The next generation, sealed so that the same key opens it."""
+    if isinstance(key, PassphraseKey):
+        return _seal(secrets, [_passphrase(key)], ())
+    own = _own(key, secrets.recipients)
+    if not own:
+        raise SidecarError(
+            "the identity that was given is not among the sidecar's recipients, "
+            "so it would not open what is saved",
+            hint="add its own recipient (age1…) to them",
+        )
+    return _seal(secrets, _parsed(secrets.recipients), own)
+
+
+def _seal(
+    secrets: Secrets, recipients: Sequence[age.Recipient], openers: Sequence[age.Identity]
+) -> bytes:
+    """The armored file; where one of `openers` can, it has been opened again."""
+    sealed = age.encrypt(dump_document(secrets), recipients)
+    if openers and parse_document(age.decrypt(sealed, openers)) != secrets:
+        raise SidecarError(
+            "what was sealed does not open to what it was, so nothing was written",
+            hint="this is a defect of oauthsync or of this machine: please report it",
+        )
+    return sealed
+
+
+def _remove_old_generations(path: Path) -> None:
+    # Under the lock, whatever is named like a temporary file is left over from a killed save.
+    try:
+        for each in list(path.parent.iterdir()):
+            left_over = each.name.startswith(f".{path.name}.") and each.name.endswith(".tmp")
+            if left_over or each.name == _previous(path).name:
+                each.unlink()
+        files.sync_folder(path.parent)
+    except OSError as error:
+        raise FileError(
+            f"cannot remove an earlier generation of {path}: {error.strerror or error}",
+            hint="the sidecar still opens with the old key; remove that file, then try again",
+        ) from error

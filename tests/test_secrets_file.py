@@ -1,0 +1,252 @@
+"""Client secrets from CSV and JSON: all rows or none, and no value in any message."""
+
+import csv
+import io
+import json
+import traceback
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oauthsync.errors import UsageError
+from oauthsync.secrets_file import COLUMNS, MAX_SIZE, parse_rows
+
+NOW = "2026-11-23T10:00:00Z"
+CANARY = "c4n4ry-of-a-secret"
+HEADER = "provider,client_id,client_secret,token\n"
+
+
+def rows(text: str | bytes) -> list[tuple[str, str, str, str | None]]:
+    data = text.encode() if isinstance(text, str) else text
+    entries = parse_rows(data, name="apps.csv", now=NOW)
+    assert {entry.updated_at for entry in entries} <= {NOW}
+    return [
+        (*each.app, each.client_secret.reveal(), each.token.reveal() if each.token else None)
+        for each in entries
+    ]
+
+
+def refused(text: str | bytes) -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        rows(text)
+    shown = "".join(traceback.format_exception(caught.value)) + str(caught.value.hint)
+    assert CANARY not in shown
+    assert caught.value.hint
+    return caught.value
+
+
+def message(text: str | bytes) -> str:
+    return str(refused(text))
+
+
+def test_csv_rows_become_entries() -> None:
+    assert rows(HEADER + "hubspot,A,one,\nslack,B,two,tok\n") == [
+        ("hubspot", "A", "one", None),
+        ("slack", "B", "two", "tok"),
+    ]
+
+
+def test_columns_stand_in_any_order_and_token_may_be_left_out() -> None:
+    assert rows("client_secret,provider,client_id\none,hubspot,A") == [
+        ("hubspot", "A", "one", None)
+    ]
+
+
+def test_json_rows_become_entries() -> None:
+    items = [
+        {"provider": "hubspot", "client_id": "A", "client_secret": "one"},
+        {"provider": "slack", "client_id": "B", "client_secret": "two", "token": "tok"},
+        {"provider": "zoom", "client_id": "C", "client_secret": "three", "token": None},
+        {"provider": "zoom", "client_id": "D", "client_secret": "four", "token": ""},
+    ]
+    assert rows("\n " + json.dumps(items)) == [
+        ("hubspot", "A", "one", None),
+        ("slack", "B", "two", "tok"),
+        ("zoom", "C", "three", None),
+        ("zoom", "D", "four", None),
+    ]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r", "\n\n", "\r\n\r\n"])
+def test_a_spreadsheets_byte_order_mark_line_ends_and_blank_lines_are_no_content(
+    line_end: str,
+) -> None:
+    text = ("\ufeff" + HEADER + "slack,B,two,tok\n").replace("\n", line_end)
+    assert rows(text) == [("slack", "B", "two", "tok")]
+
+
+def test_a_byte_order_mark_before_json_is_no_content() -> None:
+    assert rows(b"\xef\xbb\xbf[]") == []
+
+
+def test_a_quoted_value_keeps_its_line_breaks_commas_and_quotes() -> None:
+    text = HEADER + 'apple,A,"BEGIN\r\nkey, ""x""\nEND",\n'
+    assert rows(text) == [("apple", "A", 'BEGIN\r\nkey, "x"\nEND', None)]
+
+
+def test_a_file_without_rows_holds_no_entries() -> None:
+    assert rows(HEADER) == rows("[]") == []
+
+
+def test_the_same_row_twice_counts_once() -> None:
+    assert rows(HEADER + "slack,B,two,tok\nslack,B,two,tok\n") == [("slack", "B", "two", "tok")]
+
+
+VALUES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(
+    lambda value: value[0].isprintable() and value[-1].isprintable() and value == value.strip()
+)
+ROWS = st.lists(
+    st.tuples(VALUES, VALUES, VALUES, st.none() | VALUES), unique_by=lambda row: row[:2], max_size=6
+)
+
+
+@given(ROWS, st.sampled_from(["\n", "\r\n"]))
+def test_what_a_csv_writer_writes_is_read_back(
+    expected: list[tuple[str, str, str, str | None]], line_end: str
+) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=line_end).writerows([COLUMNS, *expected])
+    assert rows(text.getvalue()) == expected
+
+
+@given(ROWS, st.booleans())
+def test_what_a_json_writer_writes_is_read_back(
+    expected: list[tuple[str, str, str, str | None]], ascii_only: bool
+) -> None:
+    items = [dict(zip(COLUMNS, row, strict=True)) for row in expected]
+    assert rows(json.dumps(items, ensure_ascii=ascii_only)) == expected
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_any_bytes_are_read_or_refused_as_wrong_usage(data: bytes) -> None:
+    for text in (data, HEADER.encode() + data, b"[" + data):
+        try:
+            parse_rows(text, name="-", now=NOW)
+        except UsageError as error:
+            assert str(error).startswith("- is not UTF-8") or str(error).startswith("-, ")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (HEADER + f"slack,A,{CANARY},\n,B,{CANARY},\n", "line 3: provider is empty"),
+        (HEADER + f"slack,,{CANARY},\n", "line 2: client_id is empty"),
+        (HEADER + "slack,A,,\n", "line 2: client_secret is empty"),
+        (HEADER + f'slack,A,"{CANARY}\n\n",\nslack,,{CANARY},', "line 2: client_secret has white"),
+        (HEADER + f'slack,A,"a\n\nb",\nslack,,{CANARY},', "line 5: client_id is empty"),
+        (HEADER + f"\n\nslack,A,{CANARY}\n", "line 4: it has 3 cells, and the header has 4"),
+        (HEADER + f"slack,A,{CANARY},x,y\n", "line 2: it has 5 cells, and the header has 4"),
+        (HEADER + f"slack,A,{CANARY} ,\n", "line 2: client_secret has white space"),
+        (HEADER + f"slack, A,{CANARY},\n", "line 2: client_id has white space"),
+        (HEADER + f"slack,A,x,{CANARY}\u200b\n", "line 2: token has white space or an invisible"),
+        (HEADER + f"slack,A,\ufeff{CANARY},\n", "line 2: client_secret has white space"),
+        (HEADER + f"slack,A,{CANARY}\u00a0,\n", "line 2: client_secret has white space"),
+        (HEADER + f'slack,A,"{CANARY},\n', "line 2: it is not CSV"),
+        (HEADER + f'slack,A,"{CANARY}"x,\n', "line 2: it is not CSV"),
+        (HEADER + f"slack,A,{CANARY * 20_000},\n", "line 2: it is not CSV"),
+        (
+            HEADER + f"slack,A,{CANARY},\nzoom,A,x,\nslack,A,other,\n",
+            "line 4: is for the same provider and client_id as line 2",
+        ),
+        (
+            HEADER + f"slack,A,{CANARY},\nslack,A,{CANARY},tok\n",
+            "line 3: is for the same provider and client_id as line 2",
+        ),
+        ("", "line 1: it names none of the columns"),
+        ("\n\n", "line 1: it names none of the columns"),
+        (f"slack,A,{CANARY}\n", "line 1: it names none of the columns"),
+        (f"provider;client_id;client_secret\nslack;A;{CANARY}", "line 1: it names none of the"),
+        ("provider,client_id\nslack,A\n", "line 1: column client_secret is missing"),
+        ("client_id,client_secret\n", "line 1: column provider is missing"),
+        ("provider,client_id,client_id,client_secret\n", "line 1: column client_id stands there"),
+        (f"provider,A,{CANARY}\n", "line 1: column 2 ('A') is unknown"),
+        (f"provider,client_id,{CANARY}\n", "line 1: column 3 is unknown"),
+        (f'provider,client_id,"secret\nslack,A,{CANARY}"', "line 1: column 3 is unknown"),
+    ],
+)
+def test_a_bad_csv_is_refused_by_line_and_column(text: str, expected: str) -> None:
+    assert message(text).startswith(f"apps.csv, {expected}")
+
+
+def item(**changes: object) -> dict[str, object]:
+    return {"provider": "slack", "client_id": "A", "client_secret": CANARY, **changes}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([item(), item(client_id="")], "row [1]: client_id is empty"),
+        ([item(client_secret=5)], "row [0]: client_secret is not a string"),
+        ([item(client_id=None)], "row [0]: client_id is not a string"),
+        ([item(token=False)], "row [0]: token is not a string"),
+        ([item(token=[CANARY])], "row [0]: token is not a string"),
+        ([item(token=f"{CANARY}\n")], "row [0]: token has white space"),
+        ([item(), CANARY], "row [1]: it is not an object"),
+        ([{CANARY: "x"}], "row [0]: it names none of the columns"),
+        ([{}], "row [0]: it names none of the columns"),
+        ([{"provider": "slack", "client_id": CANARY}], "row [0]: column client_secret is missing"),
+        ([item(), item(token="x")], "row [1]: is for the same provider and client_id as row [0]"),
+        ([item(updated_at=NOW)], "row [0]: column 4 ('updated_at') is unknown"),
+        (item(), "as JSON: it is not a list of objects"),
+    ],
+)
+def test_bad_json_is_refused_by_index_and_column(value: object, expected: str) -> None:
+    assert message(json.dumps(value)).startswith(f"apps.csv, {expected}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[{{"provider": "{CANARY}"',
+        f'[{{"provider": "slack", "provider": "{CANARY}"}}]',
+        f'["{CANARY}\\ud800"]',
+        f"[{CANARY}]",
+        "[NaN]",
+        "[" * 100_000,
+    ],
+)
+def test_text_that_is_not_json_is_refused(text: str) -> None:
+    assert message(text).startswith("apps.csv, as JSON: ")
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [
+        ("Client ID", "client_id"),
+        (" client_id", "client_id"),
+        ("client-id", "client_id"),
+        ("clientid", "client_id"),
+        ("secret", "client_secret"),
+        ("Provider", "provider"),
+        ("tokens", "token"),
+    ],
+)
+def test_an_unknown_column_is_named_with_the_nearest_known_one(column: str, meant: str) -> None:
+    known = "provider" if meant != "provider" else "client_id"
+    error = refused(f"{known},{column}\n")
+    assert str(error) == f"apps.csv, line 1: column 2 ({column!r}) is unknown"
+    assert error.hint == f"did you mean {meant!r}?"
+
+
+def test_an_unknown_column_that_is_like_none_comes_with_the_list() -> None:
+    error = refused("provider,client_id,client_secret,notes\n")
+    assert "('notes')" in str(error)
+    assert "provider,client_id,client_secret,token" in str(error.hint)
+
+
+def test_a_file_that_is_not_utf_8_is_refused_by_the_byte() -> None:
+    error = refused(HEADER.encode() + f"slack,A,{CANARY}é,\n".encode("latin-1"))
+    assert str(error).startswith("apps.csv is not UTF-8, first at byte 66")
+    assert "UTF-8" in str(error.hint)
+
+
+def test_a_utf_16_file_is_refused() -> None:
+    refused((HEADER + f"slack,A,{CANARY},\n").encode("utf-16"))
+    refused((HEADER + f"slack,A,{CANARY},\n").encode("utf-16-le"))
+
+
+def test_a_file_over_16_mib_is_refused_and_one_of_16_mib_is_not() -> None:
+    start = (HEADER + f"slack,A,{CANARY},\n").encode()
+    assert "larger than 16 MiB" in message(start + b"\n" * (MAX_SIZE + 1 - len(start)))
+    assert len(rows(start + b"\n" * (MAX_SIZE - len(start)))) == 1
