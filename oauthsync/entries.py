@@ -24,6 +24,7 @@ VERSION = 1
 
 _ENVELOPE = frozenset({"format", "version", "recipients", "secrets"})
 _FIELDS = ("provider", "client_id", "client_secret", "token", "updated_at")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
@@ -62,7 +63,7 @@ class Entry:
 def _check_text(name: str, value: str) -> None:
     if not value:
         raise UsageError(f"{name} is empty")
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if _SURROGATE.search(value):
         raise UsageError(f"{name} is not Unicode text")
 
 
@@ -152,8 +153,12 @@ def dump_document(secrets: Secrets) -> bytes:
     return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True).encode() + b"\n"
 
 
+class UnknownVersionError(SidecarError):
+    """The document is whole, for all that is known, but of another version."""
+
+
 def parse_document(document: bytes) -> Secrets:
-    """The secrets of a sealed document. Raises SidecarError."""
+    """The secrets of a sealed document. Raises SidecarError, UnknownVersionError among them."""
     try:
         value = strictjson.parse(document)
     except ValueError as error:
@@ -162,7 +167,7 @@ def parse_document(document: bytes) -> Secrets:
         raise SidecarError(f'it does not say "format": "{FORMAT}"')
     version = value.get("version")
     if isinstance(version, bool) or version != VERSION:
-        raise SidecarError(
+        raise UnknownVersionError(
             f"it is not of version {VERSION}, the only one that this oauthsync knows",
             hint="a newer oauthsync may read it; `age -d` shows it",
         )

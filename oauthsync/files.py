@@ -33,13 +33,15 @@ def read_file(path: Path, *, limit: int) -> bytes:
         raise
     except OSError as error:
         raise _unusable(path, "read", error) from error
-    with os.fdopen(fd, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise FileError(f"{path} is not a regular file")
-        try:
+        with os.fdopen(fd, "rb", closefd=False) as file:
             content = file.read(limit + 1)
-        except OSError as error:
-            raise _unusable(path, "read", error) from error
+    except OSError as error:
+        raise _unusable(path, "read", error) from error
+    finally:
+        os.close(fd)
     if len(content) > limit:
         raise FileError(f"{path} is larger than {limit} bytes")
     return content
@@ -68,6 +70,15 @@ def replace_file(path: Path, content: bytes, *, previous: Path | None = None) ->
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise _unusable(path, "write", error) from error
+
+
+def create_file(path: Path, content: bytes) -> None:
+    """Create a file of mode 0600; FileError where there is one already, or it cannot be written."""
+    try:
+        _write_new(path, content)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise _unusable(path, "create", error) from error
 
 
 def _write_new(path: Path, content: bytes) -> None:
@@ -106,11 +117,13 @@ def locked(
     path: Path,
     *,
     what: str,
+    shared: bool = False,
     timeout: float = 0.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[None]:
-    """Hold an exclusive lock on the lock file `path`, or raise FileError after `timeout` seconds.
+    """Hold a lock on the lock file `path`, or raise FileError after `timeout` seconds.
 
+    An exclusive lock excludes all others, a `shared` one the exclusive ones.
     `what` names what is locked, for the message. The kernel drops the lock with the process,
     however that dies. The file itself stays: removing it would let two processes hold two locks.
     On network
@@ -118,7 +131,7 @@ def locked(
     """
     fd = _open_lock(path)
     try:
-        _wait_for_lock(fd, what, timeout, sleep)
+        _wait_for_lock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, what, timeout, sleep)
         yield
     finally:
         os.close(fd)
@@ -131,12 +144,14 @@ def _open_lock(path: Path) -> int:
         raise _unusable(path, "open", error) from error
 
 
-def _wait_for_lock(fd: int, what: str, timeout: float, sleep: Callable[[float], None]) -> None:
+def _wait_for_lock(
+    fd: int, kind: int, what: str, timeout: float, sleep: Callable[[float], None]
+) -> None:
     step = 0.05
     waited = 0.0
     while True:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if waited >= timeout:
                 raise FileError(

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sqlite_utils import Database
 
@@ -252,6 +252,11 @@ class Journal:
                 (state, timestamp(now), verified, run),
             )
 
+    def mark_undone(self, run: int) -> None:
+        """Record that everything which a run did has been undone."""
+        with self._writing() as connection:
+            connection.execute("UPDATE runs SET state = 'undone' WHERE id = ?", (run,))
+
     def reopen(self, run: int) -> None:
         """Record that a run goes on: its failed steps are to be tried again."""
         with self._writing() as connection:
@@ -324,15 +329,7 @@ class Journal:
     def _runs(self, where: str, *parameters: object) -> list[Run]:
         with self._reading() as connection:
             rows = connection.execute(_RUNS + where, parameters).fetchall()
-        return [
-            Run(
-                *row[:11],
-                verified=None if row[11] is None else bool(row[11]),
-                fingerprint=row[12],
-                report=_object(row[13]),
-            )
-            for row in rows
-        ]
+        return [_run(list(row)) for row in rows]
 
     def _steps(self, where: str, *parameters: object) -> list[Step]:
         with self._reading() as connection:
@@ -351,6 +348,18 @@ class Journal:
                 yield self._database.conn
         except sqlite3.Error as error:
             raise unusable("the database", error) from error
+
+
+def _run(columns: list[Any]) -> Run:
+    *columns, verified, fingerprint, report = columns
+    columns += [None if verified is None else bool(verified), fingerprint, _object(report)]
+    return Run(*columns)
+
+
+def _step(columns: list[Any]) -> Step:
+    *columns, data, reason, error = columns
+    columns += [_object(data), reason, error]
+    return Step(*columns)
 
 
 def _object(text: str) -> dict[str, Json]:

@@ -37,12 +37,17 @@ class IdentityKey:
 Key: TypeAlias = PassphraseKey | IdentityKey
 
 
+def is_encrypted(text: bytes) -> bool:
+    """Whether an identity file is an age file itself, to be decrypted with a passphrase first."""
+    return text.startswith(_ENCRYPTED)
+
+
 def parse_identity_file(text: bytes) -> tuple[KeyPair, ...]:
     """The identities of an age identity file: one to a line, with `#` comments and blank lines.
 
     Raises KeyFormatError, which names the line and never its content.
     """
-    if text.startswith(_ENCRYPTED):
+    if is_encrypted(text):
         raise age.KeyFormatError(
             "the identity file is itself encrypted", hint="give the content that `age -d` shows"
         )
@@ -64,7 +69,9 @@ def _identity(number: int, line: bytes) -> KeyPair:
         # What is not ASCII is no identity; nothing of it may reach an error's attributes.
         return age.parse_identity(line.decode("ascii", "replace"))
     except age.KeyFormatError as error:
-        raise age.KeyFormatError(f"line {number} of the identity file: {error}", hint=error.hint) from None
+        raise age.KeyFormatError(
+            f"line {number} of the identity file: {error}", hint=error.hint
+        ) from None
 
 
 def check_passphrase(text: str) -> None:

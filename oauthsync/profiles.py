@@ -1,19 +1,25 @@
 """The domain's records: a custom OAuth profile as the API returned it, and what counts as a change.
 
 Strict about what everything rests on (the id, name and provider), and lenient about the rest: the
-API's page promises little, and a backup keeps what it does not understand. Pure: no I/O, no clock.
+API's page promises little, and a backup keeps what it does not understand. A profile holds its JSON
+as bytes and only a few values beside it, so that 100,000 of them fit into memory; what is asked for
+rarely is parsed again. Pure: no I/O, no clock.
 """
 
 import hashlib
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TypeGuard
 
 from oauthsync import strictjson
 from oauthsync.strictjson import Json
 
-VOLATILE = ("updated_at", "shared_accounts_count", "oem_customers_count")
+COUNTS = ("shared_accounts_count", "oem_customers_count")
+"""Fields that count who uses a profile."""
+
+VOLATILE = ("updated_at", *COUNTS)
 """Fields that alone are no change: others' use of a profile moves them."""
 
 SECRET_FIELDS = ("client_secret", "token")
@@ -26,19 +32,22 @@ class MalformedProfileError(ValueError):
     """A value that is not a profile; the message names the field, not its value."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One custom OAuth profile.
 
-    `document` is the canonical JSON of all that the API returned, in UTF-8. `client_id` is None
-    where `data` holds none; `user_id` is the workspace it lives in, where the API said so.
+    `client_id` is None where `data` holds none; `user_id` is the workspace it lives in, and `uses`
+    how many connections and customers use it, None where the API does not tell. `document` is the
+    canonical JSON of all that the API returned, in UTF-8.
     """
 
     id: int
     name: str
     provider: str
     client_id: str | None
-    document: bytes
+    user_id: int | None
+    uses: int | None
+    document: bytes = field(repr=False)
 
     @property
     def key(self) -> tuple[str, str, str | None]:
@@ -55,9 +64,9 @@ class Profile:
         """SHA-256 of the document, in hexadecimal."""
         return hashlib.sha256(self.document).hexdigest()
 
-    @cached_property
+    @property
     def fields(self) -> dict[str, Json]:
-        """The document as an object."""
+        """The document as an object, parsed anew at each call."""
         value = strictjson.parse(self.document)
         assert isinstance(value, dict)
         return value
@@ -66,27 +75,9 @@ class Profile:
     def data(self) -> dict[str, Json]:
         """`data` without its secret fields: what may be sent back to the API."""
         data = self.fields.get("data")
-        known = data if isinstance(data, dict) else {}
-        return {name: value for name, value in known.items() if name not in SECRET_FIELDS}
+        return _without_secrets(data) if isinstance(data, dict) else {}
 
     @property
-    def user_id(self) -> int | None:
-        """The workspace's id, where the API gave one."""
-        value = self.fields.get("user_id")
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-    @property
-    def uses(self) -> int | None:
-        """How many connections and customers use it; None where the API does not tell."""
-        counts = [self.fields.get(name) for name in VOLATILE[1:]]
-        total = 0
-        for count in counts:
-            if not isinstance(count, int):
-                return None
-            total += count
-        return total
-
-    @cached_property
     def significant(self) -> str:
         """Canonical JSON of everything whose difference is a change."""
         fields = {name: value for name, value in self.fields.items() if name not in VOLATILE}
@@ -96,9 +87,16 @@ class Profile:
 def from_json(value: Json) -> Profile:
     """A profile from the API's JSON.
 
+    The API never returns a secret; should `data` hold one all the same, it is left out, because
+    what a profile holds is stored in the clear.
+
     Raises MalformedProfileError where the id is no positive 64-bit integer, the name, provider or
     client id no string, or `data` no object; ValueError where it is nested too deeply.
     """
+    if isinstance(value, dict):
+        data = value.get("data")
+        if isinstance(data, dict) and not data.keys().isdisjoint(SECRET_FIELDS):
+            value = {**value, "data": _without_secrets(data)}
     return _profile(value, strictjson.canonical(value).encode("utf-8"))
 
 
@@ -114,68 +112,93 @@ def from_document(document: bytes) -> Profile:
     return _profile(value, document)
 
 
+def _without_secrets(data: dict[str, Json]) -> dict[str, Json]:
+    return {name: value for name, value in data.items() if name not in SECRET_FIELDS}
+
+
 def _profile(value: Json, document: bytes) -> Profile:
     if not isinstance(value, dict):
         raise MalformedProfileError("a profile is not an object")
+    profile_id = value.get("id")
+    if not is_id(profile_id):
+        raise MalformedProfileError("a profile's `id` is not a positive integer")
     data = value.get("data")
     if data is not None and not isinstance(data, dict):
         raise MalformedProfileError("a profile's `data` is not an object")
     client_id = data.get("client_id") if data else None
     if client_id is not None and not isinstance(client_id, str):
         raise MalformedProfileError("a profile's `data.client_id` is not a string")
+    user_id = value.get("user_id")
     return Profile(
-        id=_id(value),
+        id=profile_id,
         name=_string(value, "name"),
         # A workspace has thousands of profiles of a few providers.
         provider=sys.intern(_string(value, "provider")),
         client_id=client_id,
+        user_id=user_id if is_id(user_id) else None,
+        uses=_sum([value.get(name) for name in COUNTS]),
         document=document,
     )
 
 
-def _id(value: dict[str, Json]) -> int:
-    found = value.get("id")
-    if not isinstance(found, int) or isinstance(found, bool) or not 0 < found <= MAX_ID:
-        raise MalformedProfileError("a profile's `id` is not a positive integer")
-    return found
+def is_id(value: Json) -> TypeGuard[int]:
+    """Whether a value is an id: a positive integer of 64 bits, as the database can hold it."""
+    return type(value) is int and 0 < value <= MAX_ID
 
 
-def _string(value: dict[str, Json], field: str) -> str:
-    found = value.get(field)
+def _string(value: dict[str, Json], name: str) -> str:
+    found = value.get(name)
     if not isinstance(found, str):
-        raise MalformedProfileError(f"a profile's `{field}` is not a string")
+        raise MalformedProfileError(f"a profile's `{name}` is not a string")
     return found
+
+
+def _sum(counts: Iterable[Json]) -> int | None:
+    total = 0
+    for count in counts:
+        if type(count) is not int:
+            return None
+        total += count
+    return total
 
 
 def digest(profiles: Iterable[Profile]) -> str:
-    """The digest of a listing: SHA-256 over `id:digest` lines in the order of the ids."""
-    return combined_digest((profile.id, profile.digest) for profile in profiles)
+    """The digest of a listing: SHA-256 over its profiles' lines in the order of their ids."""
+    ordered = sorted(profiles, key=attrgetter("id"))
+    return combined_digest(digest_line(profile.id, profile.digest) for profile in ordered)
 
 
-def combined_digest(entries: Iterable[tuple[int, str]]) -> str:
-    """As `digest`, from the ids and the documents' digests alone."""
-    lines = hashlib.sha256()
-    for profile_id, document_digest in sorted(entries):
-        lines.update(f"{profile_id}:{document_digest}\n".encode())
-    return f"sha256:{lines.hexdigest()}"
+def digest_line(profile_id: int, document_digest: str) -> bytes:
+    """A profile's line in the digest of a listing: `id:digest` and a line feed."""
+    return f"{profile_id}:{document_digest}\n".encode("ascii")
+
+
+def combined_digest(lines: Iterable[bytes]) -> str:
+    """The digest of a listing from its lines, as `sha256:` and hexadecimal."""
+    combined = hashlib.sha256()
+    for line in lines:
+        combined.update(line)
+    return f"sha256:{combined.hexdigest()}"
 
 
 @dataclass(frozen=True)
 class Change:
-    """A profile that is there on both sides and differs; `fields` maps a field to (old, new)."""
+    """A profile that is there on both sides and differs."""
 
     old: Profile
     new: Profile
 
     @property
     def fields(self) -> dict[str, tuple[Json, Json]]:
-        """The differing fields; `data`'s own are named `data.client_id` and so on."""
+        """The differing fields, as (old, new); `data`'s own are named `data.client_id` and so on.
+
+        A field that is on one side only is None on the other.
+        """
         old, new = _flat(self.old), _flat(self.new)
-        names = sorted(old.keys() | new.keys())
         return {
             name: (old.get(name), new.get(name))
-            for name in names
-            if name not in VOLATILE and (name in old, old.get(name)) != (name in new, new.get(name))
+            for name in sorted(old.keys() | new.keys())
+            if (name in old) != (name in new) or not _same(old.get(name), new.get(name))
         }
 
 
@@ -183,9 +206,9 @@ class Change:
 class Difference:
     """What changed from one listing to another, each list in the order of the ids."""
 
-    added: tuple[Profile, ...]
-    removed: tuple[Profile, ...]
-    changed: tuple[Change, ...]
+    added: tuple[Profile, ...] = ()
+    removed: tuple[Profile, ...] = ()
+    changed: tuple[Change, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed)
@@ -212,10 +235,14 @@ def differs(old: Profile, new: Profile) -> bool:
 
 
 def _flat(profile: Profile) -> dict[str, Json]:
-    flat = {name: value for name, value in profile.fields.items() if name != "data"}
-    data = profile.fields.get("data")
-    if isinstance(data, dict):
+    flat = {name: value for name, value in profile.fields.items() if name not in VOLATILE}
+    data = flat.get("data")
+    if isinstance(data, dict) and data:
+        del flat["data"]
         flat.update({f"data.{name}": value for name, value in data.items()})
-    elif "data" in profile.fields:
-        flat["data"] = data
     return flat
+
+
+def _same(old: Json, new: Json) -> bool:
+    # Python takes 1 and True for equal; JSON does not.
+    return strictjson.canonical(old) == strictjson.canonical(new)

@@ -24,9 +24,9 @@ instead, so such a jump blocks for no longer than the entry would have lasted an
 The state is a small SQLite file, with one IMMEDIATE transaction for each step. Its journal mode is
 PERSIST: a grant and its answer cost 0.1 to 0.2 ms together, and a process may be killed at any
 point. WAL would take half of that, but needs shared memory, which network home folders do not give,
-and its first use by two processes at once fails as locked. A file that is damaged is replaced; one
-that cannot be used leaves the budget to this Quota's memory, and `problem` says why. No trouble
-with the file ever stops a backup.
+and its first use by two processes at once fails as locked. A file that is damaged is replaced (once
+by each Quota); one that cannot be used leaves the budget to this Quota's memory, and `problem` says
+why. No trouble with the file ever stops a backup.
 
 Why not pyrate-limiter: it stamps a request when it is granted, so a slow request and, a minute
 later, a fast one can meet in the server's window. Its count and its insert are not one transaction,
@@ -116,14 +116,14 @@ class Quota:
         requests_per_minute: int,
         window: float = 60.0,
         lease: float = 60.0,
-        clock: Clock = SystemClock(),  # noqa: B008 - it has no state
+        clock: Clock | None = None,
     ) -> None:
         assert requests_per_minute >= 1, "a budget of nothing would wait for ever"
         self._key = key
         self._limit = requests_per_minute
         self._window = window
         self._lease = lease
-        self._clock = clock
+        self._clock = clock or SystemClock()
         self._state = _State(path)
         self._turn = threading.Lock()
 
@@ -140,7 +140,8 @@ class Quota:
         """A slot, waited for where need be; `on_wait` is told the seconds before each sleep.
 
         One thread at a time waits for the window or the gate, the others stand in line behind it:
-        a slot that becomes free wakes one thread, not all.
+        a slot that becomes free wakes one thread, not all. Raises what the clock's sleep raises
+        (SleepInterruptedError), in each of them.
         """
         with self._turn:
             while not isinstance(answer := self.try_acquire(), Slot):
@@ -261,7 +262,8 @@ class _State:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._inode: tuple[int, int] | None = None
-        self._damaged: tuple[int, int] | None = None
+        self._damaged: tuple[int, int] | None = None  # to be removed
+        self._replaced = False
 
     def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` returns, run as one transaction that no other thread or process is in."""
@@ -309,14 +311,16 @@ class _State:
 
     def _recover(self, error: sqlite3.Error | OSError) -> None:
         self._disconnect()
-        if _is_damage(error) and self._damaged is None:
+        if _is_damage(error) and not self._replaced:
             self._damaged = self._inode
+            self._replaced = True
         else:
             self.problem = f"{self._path} cannot be used: {error}"
 
     def _remove_damaged(self) -> None:
-        # Not if another process has replaced it already.
-        if self._damaged is not None and self._damaged == _inode(self._path):
+        # Once, as the new file may get the same inode; not if another process has done it already.
+        damaged, self._damaged = self._damaged, None
+        if damaged is not None and damaged == _inode(self._path):
             # The journal first: SQLite would roll a leftover one back into the new file.
             self._path.with_name(self._path.name + "-journal").unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)

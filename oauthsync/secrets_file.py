@@ -60,7 +60,8 @@ def parse_rows(text: bytes, *, name: str, now: str) -> list[Entry]:
     try:
         return _entries(content, now)
     except _RowError as error:
-        raise UsageError(f"{name}, {error}", hint=error.hint) from error
+        hint = error.hint or "nothing is stored: put it right, and load the file again"
+        raise UsageError(f"{name}, {error}", hint=hint) from error
 
 
 def _entries(content: str, now: str) -> list[Entry]:

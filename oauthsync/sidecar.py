@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oauthsync import age, files
-from oauthsync.entries import Entry, Secrets, dump_document, parse_document
+from oauthsync.entries import Entry, Secrets, UnknownVersionError, dump_document, parse_document
 from oauthsync.errors import FileError, SidecarError, UsageError
 from oauthsync.keys import IdentityKey, Key, PassphraseKey, check_passphrase, parse_identity_file
 
@@ -90,7 +90,8 @@ def load(path: Path, key: Key) -> Secrets:
         hint = "`oauthsync secrets set`, `fill` and `load` create it"
         raise SidecarError(str(error), hint=_way_back(path, key) or hint) from error
     except _DamagedError as error:
-        raise SidecarError(str(error), hint=_way_back(path, key) or error.hint) from error
+        hint = error.hint or "take it from a backup of the folder"
+        raise SidecarError(str(error), hint=_way_back(path, key) or hint) from error
 
 
 def update(
@@ -165,6 +166,9 @@ def _open(path: Path, key: Key) -> Secrets:
     try:
         secrets = parse_document(document)
         _check_recipients(secrets, key)
+    except UnknownVersionError as error:
+        # Not damaged: to go back to the generation before would throw away what is newer.
+        raise SidecarError(f"{path} opens, but {error}", hint=error.hint) from error
     except SidecarError as error:
         raise _DamagedError(f"{path} opens, but {error}", hint=error.hint) from error
     return secrets

@@ -31,7 +31,7 @@ REGIONS: Mapping[str, str] = MappingProxyType(
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _URL = re.compile(
-    r"(?P<scheme>[^:/]*)://(?P<host>\[[^\]/]*\]|[^:/]*)(?P<port>:[^/]*)?(?P<path>/.*)?"
+    r"(?P<scheme>[^:/]*)://(?P<host>\[[^\]/]*\]|[^:/\[\]]*)(?P<port>:[^/]*)?(?P<path>/.*)?"
 )
 _HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"

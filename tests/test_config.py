@@ -1,4 +1,4 @@
-"""A name leads to one workspace, whatever the environment says, and no secret stands in an error."""
+"""A name leads to one workspace whatever the environment says, and no error shows a secret."""
 
 import json
 import subprocess
@@ -200,20 +200,20 @@ def test_without_a_file_the_two_variables_are_the_workspace_default(tmp_path: Pa
 
 
 @pytest.mark.parametrize("missing", ["WORKATO_API_TOKEN", "WORKATO_HOST"])
-@pytest.mark.parametrize("state", [{}, {"empty": ""}])
-def test_one_of_the_two_variables_is_no_workspace(
-    tmp_path: Path, missing: str, state: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("state", ["unset", "empty"])
+def test_one_of_the_two_variables_is_no_workspace(tmp_path: Path, missing: str, state: str) -> None:
     """A token without a host is never sent to some default data center."""
-    environ = {name: value for name, value in PAIR.items() if name != missing}
-    found = config(tmp_path, **environ, **{missing: value for value in state.values()})
+    environ = {**PAIR, missing: ""}
+    if state == "unset":
+        del environ[missing]
+    found = config(tmp_path, **environ)
     assert not found.workspaces
     unknown(found, None)
     unknown(found, "default")
 
 
 def test_a_bad_host_variable_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="^WORKATO_HOST "):
+    with pytest.raises(UsageError, match="WORKATO_HOST must begin with https://"):
         config(tmp_path, WORKATO_API_TOKEN="canary", WORKATO_HOST="http://www.workato.com")
 
 
@@ -303,7 +303,7 @@ def test_what_is_wrong_is_named_by_its_place(
 @pytest.mark.parametrize(
     ("settings", "place", "hint"),
     [
-        ("region = 'us'", "workspaces.dev in ", "token_command"),
+        ("region = 'us'", "workspaces.dev in ", "API token"),
         ("token_env = 'X'", "workspaces.dev in ", "trial"),
         ("region = 'us'\ntoken_env = ''", "workspaces.dev.token_env in ", ""),
         ("region = 'us'\ntoken_env = 'wrkaus-canary'", "workspaces.dev.token_env in ", "name"),
@@ -356,8 +356,8 @@ def test_a_token_that_no_header_can_carry_is_refused_unquoted(tmp_path: Path, va
     with pytest.raises(AuthenticationError) as caught:
         found.token()
     assert "environment variable DEV_TOKEN" in str(caught.value)
-    assert "can" not in f"{caught.value} {caught.value.hint}".replace("canary", "can-ary").split()
-    assert value not in f"{caught.value} {caught.value.hint}"
+    text = f"{caught.value} {caught.value.hint}"
+    assert not [word for word in ("canary", "cänary", "can ary", value) if word in text]
 
 
 def test_a_token_that_is_not_there_names_its_source_and_exits_3(tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_a_workspace_is_made_with_a_name_an_address_and_a_source() -> None:
 def test_loading_imports_nothing_heavy() -> None:
     script = (
         "import sys, oauthsync.config; "
-        "heavy = {'subprocess', 'shlex', 'difflib', 'json', 'requests', 'cryptography', 'keyring'}; "
+        "heavy = {'subprocess', 'shlex', 'difflib', 'json', 'requests', 'keyring'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

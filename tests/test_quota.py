@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oauthsync import quota as quota_module
+from oauthsync.clock import SleepInterruptedError
 from oauthsync.quota import LONGEST_PAUSE, PROBE_POLL, Quota, Slot
 from tests.clock import FakeClock
 
@@ -164,6 +165,21 @@ def test_settling_twice_does_not_prolong_a_slot(path: Path, clock: FakeClock) ->
         clock.sleep(30)
         slot.release()
         assert refused(quota) == 30
+        clock.sleep(30)
+        slot = granted(quota)
+        slot.rejected(None)
+        clock.sleep(30)
+        slot.release()
+        assert refused(quota) == 30
+
+
+def test_a_lower_limit_waits_until_its_own_number_is_left(path: Path, clock: FakeClock) -> None:
+    with opened(path, clock, limit=5) as quota, opened(path, clock, limit=2) as stricter:
+        for _ in range(5):
+            granted(quota).release()
+            clock.sleep(1)
+        assert refused(quota) == 55
+        assert refused(stricter) == 58
 
 
 def test_workspaces_have_budgets_of_their_own(path: Path, clock: FakeClock) -> None:
@@ -171,14 +187,27 @@ def test_workspaces_have_budgets_of_their_own(path: Path, clock: FakeClock) -> N
         opened(path, clock, limit=1) as quota,
         contextlib.closing(Quota(path, "another", requests_per_minute=1, clock=clock)) as another,
     ):
+        granted(another).release()
+        clock.sleep(10)
         granted(quota).rejected(30)
-        granted(another)
-        refused(quota)
+        assert refused(another) == 50
+        assert refused(quota) == 60
 
 
-def test_one_thread_waits_for_the_window_and_the_others_for_their_turn(
-    path: Path, clock: FakeClock
-) -> None:
+class HeldClock(FakeClock):
+    """A clock that lets nobody's sleep end before `go` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def sleep(self, seconds: float) -> None:
+        self.go.wait()
+        super().sleep(seconds)
+
+
+def test_one_thread_waits_for_the_window_and_the_others_for_their_turn(path: Path) -> None:
+    clock = HeldClock()
     with opened(path, clock, limit=1) as quota:
         start = clock.now()
         threads = [
@@ -187,6 +216,7 @@ def test_one_thread_waits_for_the_window_and_the_others_for_their_turn(
         ]
         for thread in threads:
             thread.start()
+        clock.go.set()
         for thread in threads:
             thread.join()
     assert clock.now() - start == 7 * 60
@@ -204,6 +234,27 @@ def test_an_error_of_on_wait_ends_the_wait_and_leaves_the_line_to_others(
         with pytest.raises(InterruptedError, match=r"^60\.0$"):
             quota.acquire(stop)
         quota.acquire().release()
+
+
+def test_an_interrupt_ends_the_wait_of_all_in_the_line(path: Path) -> None:
+    clock = HeldClock()
+    ended: list[bool] = []
+
+    def wait(quota: Quota) -> None:
+        with pytest.raises(SleepInterruptedError):
+            quota.acquire()
+        ended.append(True)
+
+    with opened(path, clock, limit=1) as quota:
+        granted(quota)
+        threads = [threading.Thread(target=wait, args=(quota,), daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        clock.interrupt()
+        clock.go.set()
+        for thread in threads:
+            thread.join()
+    assert ended == [True] * 4
 
 
 # --- the gate -------------------------------------------------------------------------------------
@@ -243,6 +294,20 @@ def test_the_429s_of_requests_under_way_are_one_429(path: Path, clock: FakeClock
         clock.sleep(1.5)
         assert [slot.rejected(None) for slot in slots[10:]] == [0.0] * 9
         assert granted(quota).rejected(None) == 4
+
+
+def test_a_429_from_before_a_success_neither_closes_the_gate_nor_hides_a_new_one(
+    quota: Quota, clock: FakeClock
+) -> None:
+    before, rejected = granted(quota), granted(quota)
+    rejected.rejected(None)
+    clock.sleep(2)
+    granted(quota).release()
+    after = granted(quota)
+    clock.sleep(1)
+    assert before.rejected(None) == 0
+    granted(quota)
+    assert after.rejected(None) == 2
 
 
 def test_a_later_retry_after_of_a_request_under_way_is_respected(
@@ -459,28 +524,22 @@ def test_a_clock_set_back_does_not_lengthen_a_closed_gate(path: Path, clock: Fak
         granted(quota)
 
 
+class SettableClock(FakeClock):
+    """A clock that can be set back."""
+
+    def set_back(self, seconds: float) -> None:
+        self._now -= seconds
+
+
 def test_a_slot_answered_after_the_clock_was_set_back_counts_for_one_window(path: Path) -> None:
-    clock = SteppingClock()
+    clock = SettableClock()
     with contextlib.closing(Quota(path, KEY, requests_per_minute=1, clock=clock)) as quota:
         slot = granted(quota)
-        clock.time -= 3600
+        clock.set_back(3600)
         slot.release()
         assert refused(quota) == 60
-        clock.time += 60
+        clock.sleep(60)
         granted(quota)
-
-
-class SteppingClock:
-    """A clock that may be set to any time."""
-
-    def __init__(self) -> None:
-        self.time = 1_795_428_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
 
 
 # --- the file -------------------------------------------------------------------------------------
@@ -502,9 +561,6 @@ def test_the_state_outlives_its_quota(path: Path, clock: FakeClock) -> None:
     quota.close()
     with opened(path, clock, limit=2) as quota:
         assert refused(quota) == 30
-        granted_after_wait = quota.acquire()
-        assert refused(quota) == 30
-        granted_after_wait.release()
 
 
 def test_entries_of_workspaces_no_longer_used_are_forgotten(path: Path, clock: FakeClock) -> None:
@@ -538,8 +594,9 @@ def empty(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [cut_in_half, fill_with_text, scramble_tables, empty])
-def test_a_damaged_file_is_replaced(path: Path, clock: FakeClock, damage: object) -> None:
-    assert callable(damage)
+def test_a_damaged_file_is_replaced(
+    path: Path, clock: FakeClock, damage: Callable[[Path], None]
+) -> None:
     with opened(path, clock) as quota:
         granted(quota).release()
     path.with_name(path.name + "-journal").write_bytes(b"left over" * 999)
@@ -550,6 +607,15 @@ def test_a_damaged_file_is_replaced(path: Path, clock: FakeClock, damage: object
         assert quota.problem is other_process.problem is None
     with contextlib.closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_file_that_replaced_a_damaged_one_is_kept(path: Path, clock: FakeClock) -> None:
+    path.parent.mkdir()
+    fill_with_text(path)
+    with opened(path, clock, limit=1) as quota:
+        granted(quota)
+        quota.close()
+        refused(quota)
 
 
 def test_a_file_damaged_while_in_use_is_replaced_for_all(path: Path, clock: FakeClock) -> None:
@@ -598,9 +664,8 @@ def a_broken_link(path: Path) -> None:
 
 @pytest.mark.parametrize("obstacle", [no_folder, a_folder, a_pipe, a_broken_link])
 def test_where_no_file_can_be_the_budget_is_kept_in_memory(
-    path: Path, clock: FakeClock, obstacle: object
+    path: Path, clock: FakeClock, obstacle: Callable[[Path], None]
 ) -> None:
-    assert callable(obstacle)
     obstacle(path)
     with opened(path, clock, limit=2) as quota:
         granted(quota).release()
@@ -661,15 +726,7 @@ def test_a_file_that_another_process_never_lets_go_of_is_left_to_it(
         assert "locked" in (quota.problem or "")
 
 
-def test_a_failure_within_a_step_leaves_no_half_of_it(path: Path) -> None:
-    clock = FailingClock()
-    with contextlib.closing(Quota(path, KEY, requests_per_minute=1, clock=clock)) as quota:
-        with pytest.raises(KeyboardInterrupt):
-            quota.try_acquire()
-        granted(quota)
-
-
-class FailingClock(SteppingClock):
+class FailingClock(FakeClock):
     """A clock whose first look is interrupted by the user."""
 
     def __init__(self) -> None:
@@ -680,3 +737,12 @@ class FailingClock(SteppingClock):
         if next(self._looks) == 0:
             raise KeyboardInterrupt
         return super().now()
+
+
+def test_a_step_that_is_interrupted_leaves_no_lock_behind(path: Path) -> None:
+    with opened(path, FailingClock(), limit=1) as quota, opened(path, FakeClock()) as other_process:
+        with pytest.raises(KeyboardInterrupt):
+            quota.try_acquire()
+        granted(other_process).release()
+        refused(quota)
+        assert quota.problem is other_process.problem is None

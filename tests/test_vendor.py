@@ -23,7 +23,6 @@ class MemoryKeyring(keyring.backend.KeyringBackend):
     priority = 1
 
     def __init__(self, stored: dict[tuple[str, str], str], error: Exception | None = None) -> None:
-        super().__init__()
         self.stored = stored
         self.error = error
 

@@ -151,7 +151,10 @@ def _binary(data: bytes) -> bytes:
 
 def _check_size(data: bytes) -> None:
     if len(data) > MAX_FILE:
-        raise LimitError(f"the age file is larger than {MAX_FILE >> 20} MiB")
+        raise LimitError(
+            f"the age file is larger than {MAX_FILE >> 20} MiB",
+            hint="the age command handles larger ones",
+        )
 
 
 def _unwrap(header: Header, identities: Sequence[Identity]) -> bytes:
@@ -181,7 +184,7 @@ def _check_recipients(recipients: Sequence[Recipient]) -> None:
     if not recipients:
         raise RecipientsError("there is no recipient to encrypt to", hint="give at least one")
     if len(recipients) > MAX_STANZAS:
-        raise LimitError(f"an age file can have at most {MAX_STANZAS} recipients")
+        raise LimitError(f"an age file has at most {MAX_STANZAS} recipients", hint="take fewer")
     if len(recipients) > 1 and any(isinstance(each, Passphrase) for each in recipients):
         raise RecipientsError(
             "a passphrase does not go together with other recipients",

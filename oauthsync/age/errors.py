@@ -3,6 +3,8 @@
 from oauthsync.errors import SidecarError
 
 DAMAGED = "the file is damaged: take it from a backup"
+WRONG_KEY = "copy the key again from where it was generated"
+HOSTILE = "if you trust where it comes from, open it with the age command"
 
 
 class AgeError(SidecarError):

@@ -10,7 +10,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from oauthsync.age.errors import HeaderError, HeaderLimitError, malformed
+from oauthsync.age.errors import HOSTILE, HeaderError, HeaderLimitError, malformed
 from oauthsync.age.primitives import hkdf
 
 MAX_HEADER = 256 << 10
@@ -97,7 +97,9 @@ def parse_header(data: bytes) -> Header:
             return Header(tuple(stanzas), data[: start + 3], mac, start + len(line) + 1)
         stanzas.append(_parse_stanza(line, lines))
         if len(stanzas) > MAX_STANZAS:
-            raise HeaderLimitError(f"the age file has more than {MAX_STANZAS} recipients")
+            raise HeaderLimitError(
+                f"the age file has more than {MAX_STANZAS} recipients", hint=HOSTILE
+            )
     raise malformed("it is cut off")
 
 
@@ -117,7 +119,9 @@ def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
         yield start, data[start:end]
         start = end + 1
     if len(data) > MAX_HEADER:
-        raise HeaderLimitError(f"the header of the age file is over {MAX_HEADER >> 10} KiB")
+        raise HeaderLimitError(
+            f"the header of the age file is over {MAX_HEADER >> 10} KiB", hint=HOSTILE
+        )
 
 
 def _parse_stanza(line: bytes, lines: Iterator[tuple[int, bytes]]) -> Stanza:

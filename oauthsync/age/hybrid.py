@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.hpke import (
 )
 
 from oauthsync.age import bech32
-from oauthsync.age.errors import AgeError, KeyFormatError, malformed
+from oauthsync.age.errors import WRONG_KEY, AgeError, KeyFormatError, malformed
 from oauthsync.age.header import Stanza, decode64, encode64
 from oauthsync.age.primitives import KEY_LENGTH, x25519_public
 from oauthsync.secret import Secret
@@ -47,7 +47,9 @@ class HybridRecipient:
         try:
             self._public()
         except ValueError:
-            raise KeyFormatError("the recipient is not a post-quantum public key") from None
+            raise KeyFormatError(
+                "the recipient is not a post-quantum public key", hint=WRONG_KEY
+            ) from None
         except UnsupportedAlgorithm as error:
             raise _unsupported() from error
 
@@ -79,7 +81,7 @@ class HybridIdentity:
 
     def __init__(self, seed: bytes) -> None:
         if len(seed) != KEY_LENGTH:
-            raise KeyFormatError(f"the identity is not {KEY_LENGTH} bytes long")
+            raise KeyFormatError(f"the identity is not {KEY_LENGTH} bytes long", hint=WRONG_KEY)
         self._seed = seed
         # draft-ietf-hpke-pq: both keys come out of one seed.
         seeds = hashlib.shake_256(seed).digest(_SEEDS_LENGTH)

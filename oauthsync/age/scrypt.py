@@ -5,7 +5,7 @@ import re
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from oauthsync.age.errors import HeaderLimitError, KeyFormatError, LimitError, malformed
+from oauthsync.age.errors import HOSTILE, HeaderLimitError, KeyFormatError, LimitError, malformed
 from oauthsync.age.header import Stanza, decode64, encode64
 from oauthsync.age.primitives import KEY_LENGTH, seal, unseal
 from oauthsync.secret import Secret
@@ -39,7 +39,7 @@ class Passphrase:
         self._text = text if isinstance(text, Secret) else Secret(text)
         self._work_factor = work_factor
         if not self._bytes():
-            raise KeyFormatError("the passphrase is empty")
+            raise KeyFormatError("the passphrase is empty", hint="give one")
 
     def __repr__(self) -> str:
         return "Passphrase(…)"
@@ -79,7 +79,9 @@ class Passphrase:
             # An environment variable that is not UTF-8 reaches Python with its bytes escaped.
             return self._text.reveal().encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
-            raise KeyFormatError("the passphrase is not Unicode text") from None
+            raise KeyFormatError(
+                "the passphrase is not Unicode text", hint="give another"
+            ) from None
 
 
 def _parse_work_factor(text: str) -> int:
@@ -88,7 +90,6 @@ def _parse_work_factor(text: str) -> int:
     # The length first: to convert an endless number would take long.
     if len(text) > 2 or int(text) > MAX_WORK_FACTOR:
         raise HeaderLimitError(
-            f"the age file asks for a work factor above {MAX_WORK_FACTOR}",
-            hint="if you trust where it comes from, open it with the age command",
+            f"the age file asks for a work factor above {MAX_WORK_FACTOR}", hint=HOSTILE
         )
     return int(text)

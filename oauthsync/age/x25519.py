@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from oauthsync.age import bech32
-from oauthsync.age.errors import KeyFormatError, malformed
+from oauthsync.age.errors import WRONG_KEY, KeyFormatError, malformed
 from oauthsync.age.header import Stanza, decode64, encode64
 from oauthsync.age.primitives import KEY_LENGTH, hkdf, seal, unseal, x25519_public
 from oauthsync.secret import Secret
@@ -27,7 +27,9 @@ class X25519Recipient:
         try:
             x25519_public(self.key)
         except ValueError:
-            raise KeyFormatError("the recipient is not an X25519 public key") from None
+            raise KeyFormatError(
+                "the recipient is not an X25519 public key", hint=WRONG_KEY
+            ) from None
 
     def __str__(self) -> str:
         return bech32.encode(RECIPIENT_PREFIX, self.key)
@@ -56,7 +58,7 @@ class X25519Identity:
 
     def __init__(self, seed: bytes) -> None:
         if len(seed) != KEY_LENGTH:
-            raise KeyFormatError(f"the identity is not {KEY_LENGTH} bytes long")
+            raise KeyFormatError(f"the identity is not {KEY_LENGTH} bytes long", hint=WRONG_KEY)
         self._private = X25519PrivateKey.from_private_bytes(seed)
         self.recipient = X25519Recipient(self._private.public_key().public_bytes_raw())
 

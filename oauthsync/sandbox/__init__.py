@@ -14,9 +14,11 @@ same ones every time. The API is the five calls of custom OAuth profiles and `GE
   not exist cost nothing.
 - `db` keeps everything across restarts, in SQLite; then the samples are made only the first time,
   and the tokens' order says which workspace is whose. An id is never given twice.
-- `faults` make it misbehave; see `Fault` and `KINDS`. `hook` decides about each request that is
-  let through, before the faults do. A late write is carried out when its time has come and a
-  request arrives, or a test looks at the state: there are no timers.
+- `faults` make it misbehave: `Fault.parse("POST:reset-after-apply:0.2")`. `KINDS` lists what can go
+  wrong, in pairs: not done, and done while the answer is lost. `hook` decides about each request
+  that is let through, before the faults do. A late write is carried out when its time has come
+  and a request arrives, or a test looks at the state: there are no timers.
+- `serve_forever` serves a person until Ctrl-C. Nothing is ever printed.
 
 For tests: `workspace(token)` is the state, and what somebody else does there by hand; `requests`
 is the log. Everything may be used from several threads; `faults` shows what is left of them, and

@@ -14,13 +14,15 @@ from oauthsync.errors import StoreError
 Row = tuple[int, int, bytes, str, str | None]
 """id, number of the workspace, JSON document, client secret, token."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS profiles (
-    id INTEGER PRIMARY KEY, workspace INTEGER NOT NULL, document BLOB NOT NULL,
-    client_secret TEXT NOT NULL, token TEXT
-) STRICT;
-CREATE TABLE IF NOT EXISTS next_id (id INTEGER NOT NULL) STRICT;
-"""
+APPLICATION_ID = 0x4F415342
+"""What marks a file as a sandbox's (https://sqlite.org/pragma.html#pragma_application_id)."""
+
+_SCHEMA = (
+    "CREATE TABLE profiles (id INTEGER PRIMARY KEY, workspace INTEGER NOT NULL, "
+    "document BLOB NOT NULL, client_secret TEXT NOT NULL, token TEXT)",
+    "CREATE TABLE next_id (id INTEGER NOT NULL)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+)
 
 
 class Database:
@@ -34,13 +36,28 @@ class Database:
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
         try:
-            # A killed process loses nothing without fsync; a killed machine may lose a rehearsal.
-            self._sqlite.execute("PRAGMA synchronous=OFF")
-            self._sqlite.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._sqlite.executescript("BEGIN EXCLUSIVE;" + _SCHEMA + "COMMIT;")
+            self._prepare()
         except sqlite3.Error as error:
             self.close()
             raise self._unusable(error) from error
+        except StoreError:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        # A killed process loses nothing without fsync; a killed machine may lose a rehearsal.
+        self._sqlite.execute("PRAGMA synchronous = OFF")
+        self._sqlite.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._sqlite.execute("BEGIN EXCLUSIVE")
+        (application_id,) = self._sqlite.execute("PRAGMA application_id").fetchone()
+        (tables,) = self._sqlite.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables == application_id == 0:
+            for statement in _SCHEMA:
+                self._sqlite.execute(statement)
+        elif application_id != APPLICATION_ID:
+            # Above all the user's own oauthsync.db, which a sandbox must not write to.
+            raise self._unusable("it belongs to another program")
+        self._sqlite.commit()
 
     def load(self) -> tuple[int, list[Row]] | None:
         """The next id and all profiles by id, or None where the file is new."""
@@ -66,8 +83,8 @@ class Database:
         """Close the file and let go of its lock."""
         self._sqlite.close()
 
-    def _unusable(self, error: Exception) -> StoreError:
+    def _unusable(self, reason: object) -> StoreError:
         return StoreError(
-            f"{self._path} cannot be used as a sandbox's database: {error}",
+            f"{self._path} cannot be used as a sandbox's database: {reason}",
             hint="name another file; one that another sandbox has open cannot be shared",
         )

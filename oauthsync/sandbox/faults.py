@@ -61,9 +61,12 @@ KINDS: dict[str, str] = {
 }
 """Every kind of fault, with what happens."""
 
-DEFAULT_DELAYS = {"late": 30.0, "drip": 0.05}
+MAX_DELAY = 86_400.0
+_ON = ("*", *METHODS, *CALLS)
+_HINT_KINDS = "the kinds are: " + ", ".join(KINDS)
+_NUMBER = r"\d{1,20}(\.\d{1,20})?(e[+-]\d{1,3})?"
 _OPTION = re.compile(
-    r"(?P<times>x\d{1,9})|(?P<after>\+\d{1,9})|(?P<delay>\d{1,9}(\.\d+)?s)|(?P<probability>[01](\.\d+)?)"
+    rf"x(?P<times>\d{{1,9}})|\+(?P<after>\d{{1,9}})|(?P<delay>{_NUMBER})s|(?P<probability>{_NUMBER})"
 )
 
 Effect = Literal["not-applied", "applied", "late"]
@@ -88,31 +91,28 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
+            raise UsageError(f"a sandbox has no fault {self.kind!r}", hint=_HINT_KINDS)
+        if self.on not in _ON:
             raise UsageError(
-                f"a sandbox has no fault {self.kind!r}", hint="the kinds are: " + ", ".join(KINDS)
-            )
-        if self.on not in ("*", *METHODS, *CALLS):
-            raise UsageError(
-                f"a fault cannot be limited to {self.on!r}",
-                hint="use one of: *, " + ", ".join((*METHODS, *CALLS)),
+                f"a fault cannot be limited to {self.on!r}", hint="use one of: " + ", ".join(_ON)
             )
         if self.kind in LISTING and self.on not in ("*", "GET", "list"):
             raise UsageError(f"the fault {self.kind} happens to lists only, not to {self.on}")
-        if self.times is not None and self.times < 1:
-            raise UsageError(f"a fault strikes at least once, not {self.times} times")
         if not 0 <= self.probability <= 1:
             raise UsageError(f"a fault's probability is between 0 and 1, not {self.probability}")
+        if self.times is not None and self.times < 1:
+            raise UsageError(f"a fault strikes at least once, not {self.times} times")
+        if self.delay is not None and not 0 <= self.delay <= MAX_DELAY:
+            raise UsageError(f"a fault's delay is 0 to {MAX_DELAY:.0f} seconds, not {self.delay}")
 
     @classmethod
     def parse(cls, spec: str) -> "Fault":
         """A fault from its text form (see the module); raises UsageError."""
         parts = spec.split(":")
-        on = parts.pop(0) if parts[0] in ("*", *METHODS, *CALLS) else "*"
+        has_on = parts[0] in _ON or (len(parts) > 1 and parts[1] in KINDS)
+        on = parts.pop(0) if has_on else "*"
         if not parts:
-            raise UsageError(
-                f"the fault {spec!r} says where, but not what",
-                hint="the kinds are: " + ", ".join(KINDS),
-            )
+            raise UsageError(f"the fault {spec!r} says where, but not what", hint=_HINT_KINDS)
         fault = cls(parts.pop(0), on)
         for part in parts:
             fault = _with_option(fault, part, spec)
@@ -120,10 +120,10 @@ class Fault:
 
     def __str__(self) -> str:
         """The text form, which `parse` reads back."""
-        parts = [self.on, self.kind, f"{self.probability:g}"]
+        parts = [self.on, self.kind, repr(float(self.probability))]
         parts += [f"x{self.times}"] * (self.times is not None)
         parts += [f"+{self.after}"] * (self.after > 0)
-        parts += [f"{self.delay}s"] * (self.delay is not None)
+        parts += [f"{float(self.delay or 0)!r}s"] * (self.delay is not None)
         return ":".join(parts)
 
     @property
@@ -146,9 +146,12 @@ class Fault:
             return False
         return self.on in ("*", method, call)
 
-    def seconds(self, default: float) -> float:
+    @property
+    def seconds(self) -> float:
         """Its delay, or the kind's default."""
-        return default if self.delay is None else self.delay
+        if self.delay is not None:
+            return self.delay
+        return 30.0 if self.effect == "late" else 0.05 if self.kind == "drip" else 1.0
 
 
 def _with_option(fault: Fault, option: str, spec: str) -> Fault:
@@ -156,17 +159,18 @@ def _with_option(fault: Fault, option: str, spec: str) -> Fault:
     if found is None:
         raise UsageError(
             f"the fault {spec!r} has an option that cannot be read: {option!r}",
-            hint="options are a probability (0.2), times (x3), requests to pass (+2), a delay (30s)",
+            hint="options are a probability (0.2), times (x3), requests to let pass (+2), "
+            "and a delay (30s)",
         )
-    match found.lastgroup, option:
-        case "times", text:
-            return replace(fault, times=int(text[1:]))
-        case "after", text:
-            return replace(fault, after=int(text[1:]))
-        case "delay", text:
-            return replace(fault, delay=float(text[:-1]))
-        case _, text:
-            return replace(fault, probability=float(text))
+    match found.lastgroup:
+        case "times":
+            return replace(fault, times=int(found["times"]))
+        case "after":
+            return replace(fault, after=int(found["after"]))
+        case "delay":
+            return replace(fault, delay=float(found["delay"]))
+        case _:
+            return replace(fault, probability=float(found["probability"]))
 
 
 def choose(faults: list[Fault], method: str, call: str, rng: Random) -> Fault | None:
@@ -191,7 +195,9 @@ def _replace(faults: list[Fault], old: Fault, new: Fault | None) -> None:
             return
 
 
-def false_page(kind: str, ids: Sequence[int], page: int, per_page: int, rng: Random) -> list[int]:
+def false_page(
+    kind: str, rng: Random, ids: Sequence[int], page: int, per_page: int
+) -> Sequence[int]:
     """The ids that a listing's page shows under the fault `kind`, one of `LISTING`."""
     start = (page - 1) * per_page
     if kind == "endless":

@@ -5,6 +5,7 @@ its threads wait for.
 """
 
 import contextlib
+import json
 import selectors
 import socket
 import struct
@@ -19,6 +20,7 @@ from oauthsync.errors import OauthsyncError
 HOST = "127.0.0.1"
 MAX_HEAD = 64 * 1024
 MAX_BODY = 1024 * 1024
+REJECTED_TIMEOUT = 1.0
 
 Delivery = Literal["whole", "reset", "close", "truncate", "hang", "drip"]
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -46,7 +48,7 @@ class Reply:
     pause: float = 0.0
 
 
-class BadRequest(Exception):
+class BadRequestError(Exception):
     """A request that is not HTTP, or larger than the server takes."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -75,7 +77,7 @@ class Server:
     _acceptor: threading.Thread | None = None
 
     def start(self) -> None:
-        """Listen, and accept connections in a thread; raises OauthsyncError if the port is taken."""
+        """Listen, and accept connections in a thread; OauthsyncError if the port is taken."""
         self.stopping.clear()
         listener = _listen(self.port)
         self.port = listener.getsockname()[1]
@@ -105,8 +107,10 @@ class Server:
             selector.register(woken, selectors.EVENT_READ)
             while not self.stopping.is_set():
                 selector.select()
-                with contextlib.suppress(OSError):  # nobody there, or no file descriptor left
+                try:
                     self._begin(listener.accept()[0])
+                except OSError:  # woken, a client that left at once, or no file descriptor left
+                    self.stopping.wait(0.01)
 
     def _begin(self, connection: socket.socket) -> None:
         thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
@@ -131,9 +135,8 @@ class Server:
         while not self.stopping.is_set():
             try:
                 message = next(messages, None)
-            except BadRequest as error:
-                body = b'{"message":"%s"}' % str(error).encode()
-                connection.sendall(self._head(Reply(error.status, body)) + body)
+            except BadRequestError as error:
+                self._reject(connection, error)
                 return
             if message is None:
                 return
@@ -142,6 +145,13 @@ class Server:
                 self.stopping.wait(self.latency)
             if not self._deliver(connection, message, reply):
                 return
+
+    def _reject(self, connection: socket.socket, error: BadRequestError) -> None:
+        body = json.dumps({"message": str(error)}).encode()
+        connection.sendall(self._head(Reply(error.status, body)) + body)
+        # Closing a socket with unread input resets it, and the answer would be lost.
+        connection.shutdown(socket.SHUT_WR)
+        _drain(connection, REJECTED_TIMEOUT)
 
     def _deliver(self, connection: socket.socket, message: Message, reply: Reply) -> bool:
         """Send the answer; whether the connection can take another request."""
@@ -156,9 +166,7 @@ class Server:
             case "truncate":
                 connection.sendall(head + body[: len(body) // 2])
             case "hang":
-                connection.settimeout(self.timeout)
-                while connection.recv(65536):
-                    pass
+                _drain(connection, self.timeout)
             case "drip":
                 connection.sendall(head)
                 for byte in body:
@@ -170,17 +178,22 @@ class Server:
         return False
 
     def _head(self, reply: Reply) -> bytes:
-        from email.utils import formatdate
-
         lines = [
             f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}",
-            f"Date: {formatdate(self.now(), usegmt=True)}",
+            f"Date: {http_date(self.now())}",
             f"Content-Type: {reply.content_type}",
             f"Content-Length: {len(reply.body)}",
             *[f"{name}: {value}" for name, value in reply.headers],
             "\r\n",
         ]
         return "\r\n".join(lines).encode("latin-1")
+
+
+def http_date(seconds: float) -> str:
+    """Seconds since the epoch as in `Date` and `Retry-After` (RFC 9110, section 5.6.7)."""
+    from email.utils import formatdate  # a slow import, and only a running sandbox needs it
+
+    return formatdate(seconds, usegmt=True)
 
 
 def _listen(port: int) -> socket.socket:
@@ -199,13 +212,20 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
+def _drain(connection: socket.socket, timeout: float) -> None:
+    """Read until the client closes the connection, or sends nothing for `timeout` seconds."""
+    connection.settimeout(timeout)
+    while connection.recv(65536):
+        pass
+
+
 def _messages(connection: socket.socket) -> Iterator[Message]:
-    """The requests on a connection, until the client closes it; raises BadRequest."""
+    """The requests on a connection, until the client closes it; raises BadRequestError."""
     buffer = b""
     while True:
         while (end := buffer.find(b"\r\n\r\n")) < 0:
             if len(buffer) > MAX_HEAD:
-                raise BadRequest(431, "the header is too large")
+                raise BadRequestError(431, "the header is too large")
             received = connection.recv(65536)
             if not received:
                 return
@@ -228,20 +248,22 @@ def _parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
     first, *lines = head.decode("latin-1").split("\r\n")
     parts = first.split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
-        raise BadRequest(400, "this is not an HTTP/1.1 request")
+        raise BadRequestError(400, "this is not an HTTP/1.1 request")
     headers = {}
     for line in lines:
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
+    if parts[2] == "HTTP/1.0":
+        headers.setdefault("connection", "close")
     return parts[0], parts[1], headers
 
 
 def _body_length(headers: dict[str, str]) -> int:
     if "transfer-encoding" in headers:
-        raise BadRequest(411, "a body needs a Content-Length")
+        raise BadRequestError(411, "a body needs a Content-Length")
     text = headers.get("content-length", "0")
     if not (text.isascii() and text.isdigit()):
-        raise BadRequest(400, "the Content-Length is not a number")
+        raise BadRequestError(400, "the Content-Length is not a number")
     if len(text) > 9 or int(text) > MAX_BODY:
-        raise BadRequest(413, f"a body has at most {MAX_BODY} bytes")
+        raise BadRequestError(413, f"a body has at most {MAX_BODY} bytes")
     return int(text)

@@ -39,7 +39,8 @@ def _encode(value: object) -> str:
     if isinstance(value, Number):
         return value.text
     if isinstance(value, dict):
-        return "{%s}" % ",".join([f"{_encode(str(k))}:{_encode(v)}" for k, v in value.items()])
+        members = [f"{_encode(str(key))}:{_encode(member)}" for key, member in value.items()]
+        return f"{{{','.join(members)}}}"
     if isinstance(value, list | tuple):
-        return "[%s]" % ",".join([_encode(item) for item in value])
+        return f"[{','.join([_encode(item) for item in value])}]"
     return json.dumps(value, ensure_ascii=False, allow_nan=False)

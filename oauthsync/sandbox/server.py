@@ -2,32 +2,27 @@
 
 import json
 import re
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from oauthsync.clock import Clock, SystemClock
-from oauthsync.errors import UsageError
+from oauthsync.errors import StoreError, UsageError
+from oauthsync.sandbox.calls import Call, PageOfIds, error, page_of_ids, perform, route
 from oauthsync.sandbox.database import Database
-from oauthsync.sandbox.faults import CALLS, DEFAULT_DELAYS, LISTING, Fault, choose, false_page
+from oauthsync.sandbox.faults import CALLS, LISTING, Fault, choose, false_page
 from oauthsync.sandbox.http import HOST, Message, Reply, Server
-from oauthsync.sandbox.workspaces import Payload, Refusal, SandboxWorkspace, State
+from oauthsync.sandbox.quota import SlidingWindow
+from oauthsync.sandbox.spoiling import spoil, too_many_requests
+from oauthsync.sandbox.workspaces import SandboxWorkspace, State
 
-MAX_PAGE = 100
 MAX_LOG = 100_000
-WINDOW = 60.0
-_PROFILES = "/api/custom_oauth_profiles"
-_ONE_PROFILE = re.compile(re.escape(_PROFILES) + r"/(\d{1,18})", re.ASCII)
-_CALLS_OF_LIST = {"GET": "list", "POST": "create"}
-_CALLS_OF_ONE = {"GET": "get", "PUT": "update", "DELETE": "delete"}
-_HTML = b"<!DOCTYPE html>\n<html><body><h1>This page is not from Workato</h1></body></html>\n"
-_NOTHING_DONE = b'{"result": {"success": true}}'
+_UNANSWERED = ("reset", "close", "hang")
 
 
 @dataclass(slots=True)
@@ -37,7 +32,7 @@ class Request:
     `path` includes the query. `call` is one of `CALLS`, or "" for a path or method that is none.
     `workspace` counts the tokens from 0, None is an unknown token. `at` is the clock's time.
     `status` is what was answered, 0 where nothing was. `applied` says that a write has changed
-    the workspace, be it later and whatever was answered.
+    the workspace, be it later, and whatever was answered. `fault` is what struck it.
     """
 
     method: str
@@ -59,38 +54,17 @@ class Request:
             return None
 
 
-class _Quota:
-    """Requests in a sliding window of one minute."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._times: deque[float] = deque()
-
-    def wait(self, now: float) -> float:
-        """0 where a request is within the quota now, else the seconds until one is."""
-        # A client that waits to the very end of the window is right, for all that its sum and
-        # ours may round differently.
-        while self._times and self._times[0] <= now - WINDOW + 0.001:
-            self._times.popleft()
-        return 0.0 if len(self._times) < self._limit else self._times[0] + WINDOW - now
-
-    def count(self, now: float) -> None:
-        self._times.append(now)
-
-    def forget(self, at: float) -> None:
-        """Take back a count that may have left the window already."""
-        if at in self._times:
-            self._times.remove(at)
-
-
 class Sandbox:
-    """A local Workato; see the package's documentation.
+    """A local Workato; the package's documentation says how it behaves.
 
-    `tokens` are the workspaces, the first one with `profiles` samples. `privileges` limits a token
-    to some of `CALLS`; others are answered with `denied_status`. With `providers`, any other
-    provider in a payload is refused. `latency` is real seconds, `server_timeout` how long after
-    its request a write may still be carried out, and how long an answer hangs. `seed` steers the
-    faults' chances. Raises UsageError for a bad argument.
+    `tokens` are the workspaces, the first one with `profiles` samples. `port` 0 takes a free one.
+    `latency` (real seconds) delays every answer. `server_timeout` (seconds) is how long after its
+    request a late write may still be carried out, and how long an answer hangs. `privileges`
+    limits a token to some of `CALLS`; the others are answered with `denied_status`. With
+    `providers`, a payload's provider has to be one of them. `seed` steers the faults' chances.
+
+    Raises UsageError for a bad argument; entering it raises OauthsyncError for a port that is
+    taken, and StoreError for a `db` that is no database, or another process's.
     """
 
     def __init__(
@@ -110,74 +84,57 @@ class Sandbox:
         providers: Collection[str] | None = None,
         seed: int = 0,
     ) -> None:
-        self.clock = clock or SystemClock()
+        if profiles < 0 or not 0 <= port <= 65535 or requests_per_minute < 1:
+            raise UsageError(
+                "a sandbox takes 0 or more profiles, a port from 0 to 65535, "
+                "and 1 or more requests per minute"
+            )
         self.faults = list(faults)
         self.hook: Callable[[Request], Fault | None] | None = None
-        self.providers = providers
-        self._tokens = _checked_tokens(tokens)
-        self._granted = _checked_privileges(privileges or {}, self._tokens)
+        self._clock = clock or SystemClock()
+        self._numbers = _numbered(tokens)
+        self._granted = _granted(privileges or {}, self._numbers)
         self._denied_status = denied_status
-        self._db = db
+        self._providers = providers
         self._server_timeout = server_timeout
-        self._rng = Random(seed)  # noqa: S311 - chances of faults, to be repeated by the seed
-        self._requests: list[Request] = []
-        self._state = State(self.clock)
+        self._rng = Random(seed)  # noqa: S311 - the faults' chances, to be repeated by the seed
+        self._db = db
+        self._log: list[Request] = []
+        self._state = State(self._clock)
         self.workspaces = [SandboxWorkspace(number, self._state) for number in range(len(tokens))]
         self._quotas = [
-            (_Quota(requests_per_minute), _Quota(requests_per_minute)) for _ in self.workspaces
+            {me: SlidingWindow(requests_per_minute) for me in (False, True)} for _ in tokens
         ]
         self.workspaces[0].fill(profiles)
-        self._server = Server(port, self._respond, self.clock.now, latency, server_timeout)
-
-    # Life
+        self._server = Server(port, self._respond, self._clock.now, latency, server_timeout)
 
     def __enter__(self) -> "Sandbox":
-        if self._db is not None:
-            self._open_database(self._db)
         try:
+            if self._db is not None:
+                self._state.attach(Database(self._db), self.workspaces)
             self._server.start()
         except BaseException:
-            self._close_database()
+            self._state.detach()
             raise
         return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
-        error: BaseException | None,
+        exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
         self._server.stop()
-        self._close_database()
+        self._state.detach()
 
     def serve_forever(self, on_ready: Callable[[str], None]) -> None:
         """Serve until KeyboardInterrupt; `on_ready` gets the URL as soon as requests can come."""
         with self:
-            on_ready(self.url)
             try:
+                on_ready(self.url)
                 self._server.stopping.wait()
             except KeyboardInterrupt:
                 return
-
-    def _open_database(self, path: Path) -> None:
-        database = Database(path)
-        content = database.load()
-        if content is None:
-            database.save(
-                self._state.next_id, [row for space in self.workspaces for row in space.rows()]
-            )
-        else:
-            self._state.next_id, rows = content
-            for workspace in self.workspaces:
-                workspace.load([row for row in rows if row[1] == workspace.number])
-        self._state.database = database
-
-    def _close_database(self) -> None:
-        if self._state.database is not None:
-            self._state.database.close()
-            self._state.database = None
-
-    # What a test or a person sees
 
     @property
     def url(self) -> str:
@@ -186,226 +143,119 @@ class Sandbox:
 
     @property
     def requests(self) -> list[Request]:
-        """The log, oldest first; the list itself, so it can be cleared."""
+        """The log, oldest first: the list itself, so it can be cleared."""
         self._state.settle()
-        return self._requests
+        return self._log
 
     def workspace(self, token: str) -> SandboxWorkspace:
         """The workspace of a token; raises KeyError for an unknown one."""
-        return self.workspaces[self._tokens[token]]
+        return self.workspaces[self._numbers[token]]
 
-    # A request
+    # One request: refused, or struck by a fault, or performed.
 
     def _respond(self, message: Message) -> Reply:
-        parts = urlsplit(message.target)
-        call, profile_id = _route(message.method, parts.path)
-        number = self._tokens.get(_bearer(message))
-        request = Request(
-            message.method, message.target, call, number, self.clock.now(), message.body
-        )
+        call = route(message.method, message.target)
+        name = call.name if isinstance(call, Call) else ""
+        number = self._numbers.get(_bearer(message))
         with self._state.lock:
-            self._state.settle()
-            self._log(request)
-            reply = self._refusal(request, parts.path)
+            now = self._clock.now()
+            request = Request(message.method, message.target, name, number, now, message.body)
+            self._append(request)
+            reply = self._refusal(request, call)
         if reply is None:
-            reply = self._carry_out(request, profile_id, dict(parse_qsl(parts.query)))
-        request.status = 0 if reply.delivery in ("reset", "close", "hang") else reply.status
+            assert isinstance(call, Call)
+            reply = self._carry_out(request, call)
+        request.status = 0 if reply.delivery in _UNANSWERED else reply.status
         return reply
 
-    def _log(self, request: Request) -> None:
-        if len(self._requests) >= MAX_LOG:
-            del self._requests[: MAX_LOG // 2]
-        self._requests.append(request)
+    def _append(self, request: Request) -> None:
+        if len(self._log) >= MAX_LOG:
+            del self._log[: MAX_LOG // 2]
+        self._log.append(request)
 
-    def _refusal(self, request: Request, path: str) -> Reply | None:
-        """The answer to a request that is not even looked at; None if it is, and is counted."""
+    def _refusal(self, request: Request, call: Call | Reply) -> Reply | None:
+        """Why a request is not carried out; where it may be, None, and the quota has counted it."""
         if request.workspace is None:
-            return _message(401, "Unauthorized")
-        if not request.call:
-            return _wrong_method(path) or _message(404, "Not found")
+            return error(401, "Unauthorized")
+        if isinstance(call, Reply):
+            return call
         quota = self._quota(request)
         wait = quota.wait(request.at)
         if wait > 0:
-            return _too_many(str(ceil(wait)))
+            return too_many_requests(str(ceil(wait)))
         quota.count(request.at)
         if request.call not in self._granted[request.workspace]:
-            return _message(self._denied_status, f"No privilege to {request.call}")
+            return error(self._denied_status, f"The token's role lacks the privilege: {call.name}")
         return None
 
-    def _quota(self, request: Request) -> _Quota:
+    def _quota(self, request: Request) -> SlidingWindow:
         assert request.workspace is not None
         return self._quotas[request.workspace][request.call == "me"]
 
-    def _carry_out(self, request: Request, profile_id: int, query: dict[str, str]) -> Reply:
-        # Outside the lock: a hook may wait for another request.
+    def _carry_out(self, request: Request, call: Call) -> Reply:
+        # Outside the lock: a hook may wait for what another request does.
         fault = self.hook(request) if self.hook is not None else None
         with self._state.lock:
             self._state.settle()
-            fault = fault or choose(self.faults, request.method, request.call, self._rng)
-            request.fault = fault
-            if fault is None:
-                return self._perform(request, profile_id, query, request.at, None)
-            if fault.shape.startswith("429"):
-                self._quota(request).forget(request.at)
-            reply = Reply(200, _NOTHING_DONE)
-            if fault.effect == "applied" or request.method == "GET":
-                reply = self._perform(request, profile_id, query, request.at, fault)
-            elif fault.effect == "late":
-                delay = min(fault.seconds(DEFAULT_DELAYS["late"]), self._server_timeout)
-                self._state.postpone(
-                    request.at + delay,
-                    lambda due: self._perform(request, profile_id, query, due, None),
-                )
-            return self._spoil(reply, fault)
+            request.fault = fault or choose(self.faults, request.method, request.call, self._rng)
+            if request.fault is None:
+                return self._perform(request, call, request.at)
+            return self._misbehave(request, call, request.fault)
 
-    def _perform(
-        self,
-        request: Request,
-        profile_id: int,
-        query: dict[str, str],
-        at: float,
-        fault: Fault | None,
-    ) -> Reply:
+    def _misbehave(self, request: Request, call: Call, fault: Fault) -> Reply:
+        reply = Reply(200, b'{"result":{"success":true}}')  # of which a client sees half at most
+        if fault.shape.startswith("429"):
+            self._quota(request).forget(request.at)
+        if fault.effect == "applied" or request.method == "GET":
+            reply = self._perform(request, call, request.at)
+        elif fault.effect == "late":
+            due = request.at + min(fault.seconds, self._server_timeout)
+            self._state.postpone(due, partial(self._perform, request, call))
+        return spoil(reply, fault, now=self._clock.now(), url=self.url)
+
+    def _perform(self, request: Request, call: Call, at: float) -> Reply:
         assert request.workspace is not None
         workspace = self.workspaces[request.workspace]
         try:
-            match request.call:
-                case "me":
-                    body = json.dumps(_me(workspace)).encode()
-                case "list":
-                    body = b"[%s]" % workspace.bodies(self._page(workspace.ids, query, fault))
-                case "get":
-                    body = workspace.get(profile_id).body
-                case "create":
-                    body = workspace.add(Payload.parse(request.raw, self.providers), at).body
-                case "update":
-                    workspace.get(profile_id)  # an unknown id is 404, whatever the payload
-                    payload = Payload.parse(request.raw, self.providers)
-                    body = workspace.replace(profile_id, payload, at).body
-                case _:
-                    workspace.remove(profile_id)
-                    body = b'{"success":true}'
-        except KeyError:
-            return _message(404, "Not found")
-        except Refusal as refusal:
-            return _json(refusal.status, refusal.answer)
-        request.applied = request.method != "GET"
-        return Reply(200, body if request.call == "me" else b'{"result":%s}' % body)
+            reply = perform(
+                call,
+                request.raw,
+                workspace,
+                at,
+                providers=self._providers,
+                page_of_ids=self._page_of_ids(request.fault),
+            )
+        except StoreError as store_error:
+            return error(500, str(store_error))
+        request.applied = request.method != "GET" and reply.status == 200
+        return reply
 
-    def _page(self, ids: list[int], query: dict[str, str], fault: Fault | None) -> list[int]:
-        page = _positive(query, "page", 1)
-        per_page = min(_positive(query, "per_page", MAX_PAGE), MAX_PAGE)
-        if fault is not None and fault.kind in LISTING:
-            return false_page(fault.kind, ids, page, per_page, self._rng)
-        return ids[(page - 1) * per_page : page * per_page]
-
-    def _spoil(self, reply: Reply, fault: Fault) -> Reply:
-        """The answer under a fault, given what would have been answered without one."""
-        match fault.shape:
-            case "reset" | "close" | "truncate" | "hang" as delivery:
-                return Reply(reply.status, reply.body, delivery=delivery)
-            case "drip":
-                pause = fault.seconds(DEFAULT_DELAYS["drip"])
-                return Reply(reply.status, reply.body, delivery="drip", pause=pause)
-            case "half-json":
-                return Reply(200, reply.body[: len(reply.body) // 2])
-            case "html":
-                return Reply(200, _HTML, content_type="text/html")
-            case "502" | "503" | "504" as status:
-                return Reply(int(status), _HTML, content_type="text/html")
-            case "500":
-                return _message(500, "Internal server error")
-            case "429":
-                return _too_many(str(ceil(fault.seconds(1))))
-            case "429-date":
-                from email.utils import formatdate
-
-                at = ceil(self.clock.now() + fault.seconds(1))
-                return _too_many(formatdate(at, usegmt=True))
-            case "429-bare":
-                return _message(429, "Too many requests")
-            case "refused":
-                return _json(200, {"success": False, "errors": {"base": ["Not done"]}})
-            case "errors-list":
-                return _json(422, {"errors": [{"code": "invalid", "title": "Not done"}]})
-            case "redirect":
-                location = ("Location", f"{self.url}/redirected")
-                return Reply(302, b"{}", (location,))
-            case _:
-                return reply
+    def _page_of_ids(self, fault: Fault | None) -> PageOfIds:
+        if fault is None or fault.kind not in LISTING:
+            return page_of_ids
+        return partial(false_page, fault.kind, self._rng)
 
 
-def _checked_tokens(tokens: Sequence[str]) -> dict[str, int]:
+def _numbered(tokens: Sequence[str]) -> dict[str, int]:
     numbers = {token: number for number, token in enumerate(tokens)}
     if not tokens or len(numbers) < len(tokens):
         raise UsageError("a sandbox needs at least one token, and each of them once")
-    if not all(token.isascii() and token.isprintable() and token.strip() for token in tokens):
+    if not all(re.fullmatch("[!-~]+", token) for token in tokens):
         raise UsageError("a sandbox's tokens consist of visible ASCII characters")
     return numbers
 
 
-def _checked_privileges(
-    privileges: Mapping[str, Collection[str]], tokens: Mapping[str, int]
+def _granted(
+    privileges: Mapping[str, Collection[str]], numbers: Mapping[str, int]
 ) -> list[frozenset[str]]:
-    granted = [frozenset(CALLS)] * len(tokens)
+    granted = [frozenset(CALLS)] * len(numbers)
     for token, calls in privileges.items():
-        if token not in tokens or not set(calls) <= set(CALLS):
-            raise UsageError("privileges name a token of the sandbox and some of its calls")
-        granted[tokens[token]] = frozenset(calls)
+        if token not in numbers or not set(calls) <= set(CALLS):
+            raise UsageError("privileges name a token of the sandbox, and some of its calls")
+        granted[numbers[token]] = frozenset(calls)
     return granted
 
 
 def _bearer(message: Message) -> str:
     scheme, _, token = message.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def _route(method: str, path: str) -> tuple[str, int]:
-    """The call, "" for none, and the profile's id where the path has one."""
-    if path == "/api/users/me":
-        return ("me" if method == "GET" else ""), 0
-    if path == _PROFILES:
-        return _CALLS_OF_LIST.get(method, ""), 0
-    if match := _ONE_PROFILE.fullmatch(path):
-        return _CALLS_OF_ONE.get(method, ""), int(match[1])
-    return "", 0
-
-
-def _wrong_method(path: str) -> Reply | None:
-    allowed = [method for method in ("GET", "POST", "PUT", "DELETE") if _route(method, path)[0]]
-    if not allowed:
-        return None
-    reply = _message(405, "Method not allowed")
-    return Reply(405, reply.body, (("Allow", ", ".join(allowed)),))
-
-
-def _positive(query: Mapping[str, str], name: str, default: int) -> int:
-    text = query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
-        raise Refusal(400, {"message": f"{name} is not a positive integer"})
-    return int(text)
-
-
-def _me(workspace: SandboxWorkspace) -> dict[str, object]:
-    return {
-        "id": workspace.user_id,
-        "name": f"Sandbox workspace {workspace.number + 1}",
-        "created_at": "2022-01-04T09:00:00.000-07:00",
-        "plan_id": "sandbox",
-        "current_billing_period_start": "2026-11-01T00:00:00.000-07:00",
-        "recipes_count": 0,
-        "company_name": "Sandbox",
-    }
-
-
-def _json(status: int, answer: Mapping[str, object]) -> Reply:
-    return Reply(status, json.dumps(answer, ensure_ascii=False).encode())
-
-
-def _message(status: int, text: str) -> Reply:
-    return _json(status, {"message": text})
-
-
-def _too_many(retry_after: str) -> Reply:
-    headers = (("Retry-After", retry_after), ("X-Rate-Limit-Remaining", "0"))
-    return Reply(429, b'{"message": "Too many requests"}', headers)

@@ -1,0 +1,5 @@
+"""`python -m oauthsync`."""
+
+from oauthsync.cli import main
+
+main()
