@@ -42,6 +42,9 @@ __all__ = [
     "update",
 ]
 
+MAX_SIZE = 16 << 20
+"""Bytes of a sidecar: some 50,000 apps."""
+
 LOCK_TIMEOUT = 60.0
 """Seconds to wait for other processes' changes, each of which takes two with a passphrase."""
 
@@ -176,7 +179,7 @@ def _open(path: Path, key: Key) -> Secrets:
 
 def _read(path: Path) -> bytes:
     try:
-        return files.read_file(path, limit=age.MAX_FILE)
+        return files.read_file(path, limit=MAX_SIZE)
     except FileNotFoundError as error:
         raise _MissingError(f"there is no sidecar at {path}") from error
     except FileError as error:

@@ -131,7 +131,7 @@ def test_recipients_that_do_not_go_together_are_refused(
 # --- damage ---
 
 
-@pytest.mark.parametrize("identity", KEYS[::2])
+@pytest.mark.parametrize("identity", [IDENTITY, PASSPHRASE], ids=["x25519", "scrypt"])
 @pytest.mark.parametrize("armor", [True, False])
 def test_no_flipped_bit_goes_unnoticed(identity: age.Identity, armor: bool) -> None:
     data = sealed(identity, armor=armor)
@@ -142,12 +142,11 @@ def test_no_flipped_bit_goes_unnoticed(identity: age.Identity, armor: bool) -> N
                 age.decrypt(damaged, [identity])
 
 
-@pytest.mark.parametrize("at", range(0, 1900, 61))
-def test_no_damaged_byte_of_a_post_quantum_file_goes_unnoticed(at: int) -> None:
+def test_no_damaged_byte_of_a_post_quantum_file_goes_unnoticed() -> None:
     data = sealed(HYBRID)
-    at %= len(data)
-    with pytest.raises(age.AgeError):
-        age.decrypt(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], [HYBRID])
+    for at, byte in enumerate(data):
+        with pytest.raises(age.AgeError):
+            age.decrypt(data[:at] + bytes([byte ^ 1]) + data[at + 1 :], [HYBRID])
 
 
 def test_a_damaged_byte_is_an_error_of_the_part_that_it_is_in() -> None:

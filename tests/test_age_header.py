@@ -1,7 +1,6 @@
 """The header of an age file: a grammar with no slack, and limits on hostile ones."""
 
 import re
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,7 +62,7 @@ def test_a_header_without_a_stanza_is_refused() -> None:
 def test_only_a_line_feed_ends_a_line_of_a_header(separator: str) -> None:
     encodings = {separator.encode(), separator.encode("latin-1", "ignore")} - {b""}
     data = sealed()
-    ends = [match.start() for match in re.finditer(b"\n", data[: data.index(b"\n--- ") + 50])]
+    ends = [match.start() for match in re.finditer(b"\n", data[: data.index(b"\n--- ") + 49])]
     assert len(ends) == 4
     for end in ends:
         for other in encodings:
@@ -153,12 +152,15 @@ def test_stanzas_of_unknown_types_are_ignored(kind: str, words: list[str], body:
 # --- limits ---
 
 
+def test_the_limits_are_those_that_are_promised() -> None:
+    assert (MAX_HEADER, MAX_STANZAS) == (256 * 1024, 128)
+    assert (age.MAX_WORK_FACTOR, age.DEFAULT_WORK_FACTOR) == (20, 18)
+
+
 def test_a_header_over_the_limit_is_refused() -> None:
-    header, mac, rest = sealed().partition(b"--- ")
-    room = MAX_HEADER - len(header) - len(mac) - rest.index(b"\n") - 1
     assert age.decrypt(forged_with_size(MAX_HEADER), [IDENTITY]) == PLAINTEXT
     refuses(age.HeaderLimitError, forged_with_size(MAX_HEADER + 1))
-    refuses(age.HeaderLimitError, header + b"-> " + b"x" * room + b"\n\n" + mac + rest)
+    refuses(age.HeaderLimitError, b"age-encryption.org/v1\n-> " + b"x" * MAX_HEADER)
 
 
 def forged_with_size(size: int) -> bytes:
@@ -193,14 +195,13 @@ def test_the_highest_work_factor_is_accepted_as_far_as_there_is_memory() -> None
     salt, _ = PASSPHRASE.wrap(FILE_KEY).arguments
     data = edited(PASSPHRASE, arguments=(salt, str(age.MAX_WORK_FACTOR)))
     script = (
-        "import sys; from oauthsync import age\n"
+        "import resource, sys; from oauthsync import age\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))\n"
         "try: age.decrypt(bytes.fromhex(sys.argv[1]), [age.Passphrase('x')])\n"
         "except age.LimitError as error: sys.exit(f'{type(error).__name__}: {error}')\n"
     )
-    limit = 512 << 20
     done = subprocess.run(
         [sys.executable, "-c", script, data.hex()],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
         capture_output=True,
         text=True,
         check=False,

@@ -410,7 +410,7 @@ def test_a_version_of_the_future_is_neither_read_nor_overwritten_nor_gone_back_f
 
 def test_a_file_over_ages_limit_is_not_read(path: Path) -> None:
     with path.open("wb") as file:
-        file.truncate(age.MAX_FILE + 1)
+        file.truncate(sidecar.MAX_SIZE + 1)
     with pytest.raises(SidecarError, match="larger than"):
         sidecar.load(path, KEY)
 

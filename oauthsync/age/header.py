@@ -44,9 +44,9 @@ class Stanza:
         under several keys, and tell an attacker which of them is used (a partitioning oracle).
         """
         if len(self.arguments) != count:
-            raise malformed(f"the number of arguments of a stanza of type {self.type}")
+            raise malformed(f"a stanza of type {self.type} has too few or too many arguments")
         if len(self.body) != _WRAPPED_LENGTH:
-            raise malformed(f"the length of the body of a stanza of type {self.type}")
+            raise malformed(f"the body of a stanza of type {self.type} is of the wrong length")
         return self.arguments
 
 

@@ -30,7 +30,6 @@ IDENTITY_PREFIX = "AGE-SECRET-KEY-PQ-"
 
 _TYPE = "mlkem768x25519"
 _INFO = b"age-encryption.org/mlkem768x25519"
-_SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 
 # X25519's 32 bytes come last: in the seeds, in the encapsulated key, and in the public key.
 _SEEDS_LENGTH = 64 + KEY_LENGTH
@@ -61,7 +60,7 @@ class HybridRecipient:
 
     def wrap(self, file_key: bytes) -> Stanza:
         """The file key, for this recipient."""
-        sealed = _SUITE.encrypt(file_key, self._public(), _INFO)
+        sealed = _suite().encrypt(file_key, self._public(), _INFO)
         return Stanza(_TYPE, (encode64(sealed[:_ENC_LENGTH]),), sealed[_ENC_LENGTH:])
 
     def _public(self) -> MLKEM768X25519PublicKey:
@@ -110,11 +109,16 @@ class HybridIdentity:
         try:
             # HPKE reports a low-order point as it does a key that does not fit.
             x25519_public(enc[-KEY_LENGTH:])
-            return _SUITE.decrypt(enc + stanza.body, self._private, _INFO)
+            return _suite().decrypt(enc + stanza.body, self._private, _INFO)
         except ValueError:
             raise malformed("an encapsulated key has a low-order point") from None
         except InvalidTag:
             return None
+
+
+def _suite() -> Suite:
+    # Made where it is used: a build without ML-KEM is to import this module all the same.
+    return Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 
 
 def _unsupported() -> AgeError:
