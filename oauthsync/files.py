@@ -35,7 +35,9 @@ def read_file(path: Path, *, limit: int) -> bytes:
         raise _unusable(path, "read", error) from error
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise FileError(f"{path} is not a regular file")
+            raise FileError(
+                f"{path} is not a regular file", hint="move it away, or name the file itself"
+            )
         with os.fdopen(fd, "rb", closefd=False) as file:
             content = file.read(limit + 1)
     except OSError as error:
@@ -51,15 +53,13 @@ def replace_file(path: Path, content: bytes, *, previous: Path | None = None) ->
     """Put `content` at `path`, whole or not at all, with mode 0600.
 
     With `previous`, the content that stood at `path` is kept there, and at no moment is there
-    neither. Raises FileError, and leaves what was there.
+    neither. Raises FileError, and leaves what was there; if the very last step is what fails, the
+    fsync of the folder, the new content stands there, but may not survive a power cut.
     """
-    if path.is_symlink():
-        raise FileError(
-            f"{path} is a symbolic link, which oauthsync does not write through",
-            hint="replace the link by the file itself, or point --dir at the folder it leads to",
-        )
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
+        if path.is_symlink():
+            raise _is_link(path)
         try:
             _write_new(temporary, content)
             if previous is not None:
@@ -84,23 +84,24 @@ def create_file(path: Path, content: bytes) -> None:
 def _write_new(path: Path, content: bytes) -> None:
     # O_EXCL never opens what is there, a link neither; the mode holds from the first byte on.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, PRIVATE_MODE), "wb") as file:
-        file.write(content)
-        file.flush()
-        # The bytes must be on the disk before the name is: a rename may overtake the data.
-        os.fsync(file.fileno())
+    fd = os.open(path, flags, PRIVATE_MODE)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            # The bytes must be on the disk before the name is: a rename may overtake the data.
+            os.fsync(file.fileno())
+    except BaseException:
+        # Half a file is of no use, and would be in the way of the next try.
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _keep_previous(path: Path, previous: Path) -> None:
-    # A second name for the old file, put in place by a rename: `path` itself never disappears.
-    link = previous.with_name(f".{previous.name}.{secrets.token_hex(8)}.tmp")
+    # A copy, not a second name for the file: FAT and many network file systems have no hard links,
+    # and Linux refuses one to a file of another user.
     with contextlib.suppress(FileNotFoundError):  # the first generation has none before it
-        os.link(path, link, follow_symlinks=False)
-        try:
-            link.replace(previous)
-        finally:
-            # A rename onto another name of the same file leaves the first name in place.
-            link.unlink(missing_ok=True)
+        replace_file(previous, read_file(path, limit=path.lstat().st_size))
 
 
 def sync_folder(folder: Path) -> None:
@@ -108,6 +109,10 @@ def sync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    except OSError as error:
+        # So says a file system that has no fsync for folders: there is no more to be done.
+        if error.errno != errno.EINVAL:
+            raise
     finally:
         os.close(fd)
 
@@ -126,8 +131,7 @@ def locked(
     An exclusive lock excludes all others, a `shared` one the exclusive ones.
     `what` names what is locked, for the message. The kernel drops the lock with the process,
     however that dies. The file itself stays: removing it would let two processes hold two locks.
-    On network
-    file systems flock(2) needs a server that supports it (NFSv4 does).
+    On network file systems flock(2) needs a server that supports it (NFSv4 does).
     """
     fd = _open_lock(path)
     try:
@@ -168,5 +172,12 @@ def _wait_for_lock(
 
 def _unusable(path: Path, verb: str, error: OSError) -> FileError:
     if error.errno == errno.ELOOP:
-        return FileError(f"{path} is a symbolic link, which oauthsync does not follow")
+        return _is_link(path)
     return FileError(f"cannot {verb} {path}: {error.strerror or error}")
+
+
+def _is_link(path: Path) -> FileError:
+    return FileError(
+        f"{path} is a symbolic link, which oauthsync does not follow",
+        hint="put the file itself there, or point --dir at the folder that the link leads to",
+    )

@@ -11,6 +11,9 @@ from oauthsync.secret import Secret
 MIN_PASSPHRASE = 12
 """Characters of a new passphrase."""
 
+MAX_PASSPHRASE = 1000
+"""Characters, too: a terminal takes no line of more than 4,095 bytes."""
+
 MIN_DISTINCT = 6
 """Different characters of a new passphrase."""
 
@@ -80,9 +83,11 @@ def check_passphrase(text: str) -> None:
     Raises UsageError with the reason.
     """
     if not text.isprintable() or text != text.strip():
-        reason = "holds control characters, or white space at its start or end"
+        reason = "holds control characters, unusual spaces, or white space at its start or end"
     elif len(text) < MIN_PASSPHRASE:
         reason = f"is shorter than {MIN_PASSPHRASE} characters"
+    elif len(text) > MAX_PASSPHRASE:
+        reason = f"is longer than {MAX_PASSPHRASE} characters"
     elif len(set(text.casefold())) < MIN_DISTINCT or _is_run(text):
         reason = "repeats or counts through a few characters"
     else:

@@ -49,19 +49,24 @@ def parse_rows(text: bytes, *, name: str, now: str) -> list[Entry]:
         raise UsageError(
             f"{name} is larger than {MAX_SIZE >> 20} MiB", hint="load it in several parts"
         )
-    try:
-        content = text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # Not `from` it: the error holds the whole text.
-        raise UsageError(
-            f"{name} is not UTF-8, first at byte {error.start + 1}",
-            hint='save it as UTF-8 (in a spreadsheet: "CSV UTF-8")',
-        ) from None
+    content = _decode(text, name)
     try:
         return _entries(content, now)
     except _RowError as error:
         hint = error.hint or "nothing is stored: put it right, and load the file again"
         raise UsageError(f"{name}, {error}", hint=hint) from error
+
+
+def _decode(text: bytes, name: str) -> str:
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = error.start + 1
+    # Out here, that error is not the context of this one: it holds the whole text.
+    raise UsageError(
+        f"{name} is not UTF-8, first at byte {place}",
+        hint='save it as UTF-8 (in a spreadsheet: "CSV UTF-8")',
+    )
 
 
 def _entries(content: str, now: str) -> list[Entry]:
@@ -158,9 +163,9 @@ def _check_columns(where: str, names: Sequence[str]) -> None:
 
 
 def _unknown(position: int, name: str) -> tuple[str, str]:
-    # A name made of letters is shown; anything else may be a value in the wrong place.
-    shown = f" ({name!r})" if re.fullmatch(r"[A-Za-z _-]{1,40}", name) else ""
+    if not re.fullmatch(r"[A-Za-z _-]{1,40}", name):  # it may be a value in the wrong place
+        return f"column {position} is unknown", _HEADER_HINT
     plain = name.strip().lower().replace(" ", "_").replace("-", "_")
     near = difflib.get_close_matches(plain, COLUMNS, n=1)
     hint = f"did you mean {near[0]!r}?" if near else _HEADER_HINT
-    return f"column {position}{shown} is unknown", hint
+    return f"column {position} ({name!r}) is unknown", hint

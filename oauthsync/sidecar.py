@@ -15,7 +15,6 @@ age does not tell who sealed a file to recipients: who can write the folder and 
 can put another sidecar there. `Secrets.recipients` shows to whom the next save will be sealed.
 """
 
-import os
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -60,16 +59,19 @@ class Saved:
 
 
 class _DamagedError(SidecarError):
-    """A generation does not open; the one before it might."""
-
-
-class _MissingError(_DamagedError):
-    """There is no file at all."""
+    """A generation is missing, or does not open; the one before it might."""
 
 
 def exists(path: Path) -> bool:
-    """Whether anything, be it a broken link, stands where the sidecar goes."""
-    return os.path.lexists(path)
+    """Whether anything, be it a broken link, stands where the sidecar goes.
+
+    True also where that cannot be seen: what may be there is not to be taken for missing.
+    """
+    try:
+        path.lstat()
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError)
+    return True
 
 
 def sealed_with_passphrase(path: Path) -> bool:
@@ -77,7 +79,11 @@ def sealed_with_passphrase(path: Path) -> bool:
 
     It is only the header's claim: good for choosing what to ask a user for. Raises SidecarError.
     """
-    return _asks_passphrase(path, _read(path))
+    data = _read(path)
+    try:
+        return age.is_passphrase_file(data)
+    except age.AgeError as error:
+        raise _does_not_open(path, error) from error
 
 
 def load(path: Path, key: Key) -> Secrets:
@@ -89,12 +95,9 @@ def load(path: Path, key: Key) -> Secrets:
     """
     try:
         return _open(path, key)
-    except _MissingError as error:
-        hint = "`oauthsync secrets set`, `fill` and `load` create it"
-        raise SidecarError(str(error), hint=_way_back(path, key) or hint) from error
     except _DamagedError as error:
-        hint = error.hint or "take it from a backup of the folder"
-        raise SidecarError(str(error), hint=_way_back(path, key) or hint) from error
+        hint = _way_back(path, key) or error.hint or "take it from a backup of the folder"
+        raise SidecarError(str(error), hint=hint) from error
 
 
 def update(
@@ -159,11 +162,10 @@ def _previous(path: Path) -> Path:
 def _open(path: Path, key: Key) -> Secrets:
     """As `load`, without a look at the generation before."""
     data = _read(path)
-    _check_kind(path, key, asks_passphrase=_asks_passphrase(path, data))
     try:
         document = age.decrypt(data, _openers(key))
     except age.NoMatchError as error:
-        raise _DamagedError(_not_opened(path, key), hint=error.hint) from error
+        raise _no_match(path, key, data, error.hint) from error
     except age.AgeError as error:
         raise _does_not_open(path, error) from error
     try:
@@ -181,47 +183,52 @@ def _read(path: Path) -> bytes:
     try:
         return files.read_file(path, limit=MAX_SIZE)
     except FileNotFoundError as error:
-        raise _MissingError(f"there is no sidecar at {path}") from error
+        raise _DamagedError(
+            f"there is no sidecar at {path}",
+            hint="`oauthsync secrets set`, `fill` and `load` create it",
+        ) from error
     except FileError as error:
         raise SidecarError(str(error), hint=error.hint) from error
 
 
-def _asks_passphrase(path: Path, data: bytes) -> bool:
-    try:
-        return age.is_passphrase_file(data)
-    except age.AgeError as error:
-        raise _does_not_open(path, error) from error
-
-
-def _check_kind(path: Path, key: Key, *, asks_passphrase: bool) -> None:
-    if asks_passphrase and isinstance(key, IdentityKey):
-        raise SidecarError(
-            f"{path} is sealed with a passphrase, and an identity was given",
-            hint="give the passphrase instead",
-        )
-    if not asks_passphrase and isinstance(key, PassphraseKey):
-        raise SidecarError(
-            f"{path} is sealed to age recipients, and a passphrase was given",
-            hint="give the identity of one of them instead: a file with AGE-SECRET-KEY-1…",
-        )
+def _no_match(path: Path, key: Key, data: bytes, hint: str | None) -> SidecarError:
+    match key, age.is_passphrase_file(data):
+        case IdentityKey(), True:
+            return SidecarError(
+                f"{path} is sealed with a passphrase, and an identity was given",
+                hint="give the passphrase instead",
+            )
+        case PassphraseKey(), False:
+            return SidecarError(
+                f"{path} is sealed to age recipients, and a passphrase was given",
+                hint="give the identity of one of them instead: a file with AGE-SECRET-KEY-1…",
+            )
+        case PassphraseKey(), _:
+            return _DamagedError(
+                f"the passphrase does not open {path}: "
+                "it is wrong, or the file's header is damaged",
+                hint=hint,
+            )
+        case _:
+            return _DamagedError(
+                f"{path} is not sealed to the identity that was given, or its header is damaged",
+                hint=hint,
+            )
 
 
 def _check_recipients(secrets: Secrets, key: Key) -> None:
     """That the next save can go by the recipients in the payload."""
     if bool(secrets.recipients) != isinstance(key, IdentityKey):
         raise SidecarError("its recipients are not the kind of key that it was sealed to")
+    # Before they are parsed, which takes a millisecond each.
+    if len(secrets.recipients) > age.MAX_STANZAS:
+        raise SidecarError(f"it names more than {age.MAX_STANZAS} recipients")
     if _canonical(secrets.recipients) != secrets.recipients:
         raise SidecarError("one of its recipients is not in its one form, or stands there twice")
 
 
 def _does_not_open(path: Path, error: age.AgeError) -> _DamagedError:
     return _DamagedError(f"{path} does not open: {error}", hint=error.hint)
-
-
-def _not_opened(path: Path, key: Key) -> str:
-    if isinstance(key, PassphraseKey):
-        return f"the passphrase does not open {path}: it is wrong, or the file's header is damaged"
-    return f"{path} is not sealed to the identity that was given, or its header is damaged"
 
 
 def _way_back(path: Path, key: Key) -> str | None:
@@ -309,6 +316,11 @@ def _seal(
 ) -> bytes:
     """The armored file; where one of `openers` can, it has been opened again."""
     sealed = age.encrypt(dump_document(secrets), recipients)
+    if len(sealed) > MAX_SIZE:
+        raise SidecarError(
+            f"the sidecar would be larger than {MAX_SIZE >> 20} MiB, so nothing was written",
+            hint="remove what no profile needs, or keep a second backup folder",
+        )
     if openers and parse_document(age.decrypt(sealed, openers)) != secrets:
         raise SidecarError(
             "what was sealed does not open to what it was, so nothing was written",
@@ -327,6 +339,7 @@ def _remove_old_generations(path: Path) -> None:
         files.sync_folder(path.parent)
     except OSError as error:
         raise FileError(
-            f"cannot remove an earlier generation of {path}: {error.strerror or error}",
-            hint="the sidecar still opens with the old key; remove that file, then try again",
+            f"cannot remove an earlier generation of the sidecar, "
+            f"{error.filename or path.parent}: {error.strerror or error}",
+            hint="the sidecar still opens with the old key; remove what is named, then try again",
         ) from error

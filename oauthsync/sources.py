@@ -7,19 +7,25 @@
   standard output stands in no error.
 - What names a file or a command is never quoted: by mistake, people put the secret itself there.
 - A command sees neither a passphrase nor a token in its environment.
+- An error is raised outside of the handler of the one that it comes from, which holds the content
+  or the name, and would be its context.
 """
 
+import contextlib
 import os
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from oauthsync.errors import UsageError
 from oauthsync.secret import Secret
 from oauthsync.tables import read_regular
+
+if TYPE_CHECKING:
+    import subprocess
 
 MAX_SECRET_SIZE = 64 * 2**10
 """Bytes of a file or of a command's output; a larger one is refused."""
@@ -92,11 +98,13 @@ class FromFile:
         try:
             content = read_regular(self.path, limit=MAX_SECRET_SIZE)
         except OSError as error:
-            raise SourceError(
-                f"{self.description} cannot be read: {error.strerror}",
-                hint="that setting is to be the path of a file that holds the secret",
-            ) from None  # the error's `filename` is what may be a secret
-        return _secret(content, self.description)
+            reason = error.strerror
+        else:
+            return _secret(content, self.description)
+        raise SourceError(
+            f"{self.description} cannot be read: {reason}",
+            hint="that setting is to be the path of a file that holds the secret",
+        )
 
 
 @dataclass(frozen=True)
@@ -129,8 +137,26 @@ class FromCommand:
     def _run(self) -> tuple[bytes, int]:
         import subprocess
 
+        process = self._start()
+        assert process.stdout is not None
+        deadline = time.monotonic() + self.timeout
         try:
-            process = subprocess.Popen(
+            output = self._read_output(process.stdout, deadline)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return output, process.wait(max(deadline - time.monotonic(), 0.1))
+        finally:
+            process.stdout.close()
+            # Who runs as another user, as `sudo` does, cannot be ended, and is not waited for.
+            with contextlib.suppress(PermissionError):
+                process.kill()  # does nothing where it has ended
+                process.wait()
+        raise self._too_slow()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        import subprocess
+
+        try:
+            return subprocess.Popen(
                 self.arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -139,18 +165,8 @@ class FromCommand:
                 env=dict(self.environ),
             )
         except OSError as error:
-            # The error's `filename` is what may be a secret.
-            raise self._failed(f"cannot be started: {error.strerror}") from None
-        with process:
-            assert process.stdout is not None
-            deadline = time.monotonic() + self.timeout
-            try:
-                output = self._read_output(process.stdout, deadline)
-                return output, process.wait(max(deadline - time.monotonic(), 0.1))
-            except subprocess.TimeoutExpired:
-                raise self._too_slow() from None
-            finally:
-                process.kill()  # does nothing where it has ended
+            reason = error.strerror
+        raise self._failed(f"cannot be started: {reason}")
 
     def _read_output(self, pipe: IO[bytes], deadline: float) -> bytes:
         # Not `communicate`: it has no limit, and waits for grandchildren when the time is over.
@@ -180,12 +196,13 @@ class FromCommand:
 
 def _secret(content: bytes, description: str) -> Secret:
     """What a file or a command gave, without its one trailing newline."""
-    try:
+    text = None
+    with contextlib.suppress(UnicodeDecodeError):
         text = content.decode("utf-8")
-    except UnicodeDecodeError:
+    if text is None:
         raise SourceError(
             f"{description} gives something that is not UTF-8 text", hint="check what it holds"
-        ) from None
+        )
     if text.endswith("\n"):
         text = text.removesuffix("\n").removesuffix("\r")
     if not text:

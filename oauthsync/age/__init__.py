@@ -73,6 +73,7 @@ from oauthsync.age.x25519 import X25519Identity, X25519Recipient
 __all__ = [
     "DEFAULT_WORK_FACTOR",
     "MAX_FILE",
+    "MAX_STANZAS",
     "MAX_WORK_FACTOR",
     "AgeError",
     "ArmorError",

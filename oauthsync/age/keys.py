@@ -17,6 +17,9 @@ from oauthsync.secret import Secret
 Identity: TypeAlias = X25519Identity | HybridIdentity | Passphrase
 Recipient: TypeAlias = X25519Recipient | HybridRecipient | Passphrase
 
+MAX_TEXT = 4096
+"""Characters of a key that is looked at: the longest, a post-quantum recipient, has 1,959."""
+
 _IDENTITY = "an identity is one word that starts with AGE-SECRET-KEY-"
 _RECIPIENT = "a recipient is one word that starts with age1"
 
@@ -56,6 +59,8 @@ def parse_recipient(text: str) -> X25519Recipient | HybridRecipient:
 
 
 def _decode(text: str, what: str, hint: str) -> tuple[str, bytes]:
+    if len(text) > MAX_TEXT:
+        raise KeyFormatError(f"the {what} is malformed: it is too long", hint=hint)
     try:
         return bech32.decode(text)
     except bech32.Bech32Error as error:

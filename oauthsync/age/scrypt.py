@@ -1,5 +1,6 @@
 """Passphrases (specification: "The scrypt recipient type")."""
 
+import contextlib
 import os
 import re
 
@@ -75,13 +76,11 @@ class Passphrase:
             ) from None
 
     def _bytes(self) -> bytes:
-        try:
+        with contextlib.suppress(UnicodeEncodeError):
             # An environment variable that is not UTF-8 reaches Python with its bytes escaped.
             return self._text.reveal().encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            raise KeyFormatError(
-                "the passphrase is not Unicode text", hint="give another"
-            ) from None
+        # Out here, that error is not the context of this one: it holds the passphrase.
+        raise KeyFormatError("the passphrase is not Unicode text", hint="give another")
 
 
 def _parse_work_factor(text: str) -> int:

@@ -1,0 +1,9 @@
+"""A page about a backup folder: one HTML file that needs nothing from anywhere else.
+
+`facts.gather` reads the folder, `page.render` makes the page. The same facts give the same bytes.
+"""
+
+from oauthsync.report.facts import Report, gather
+from oauthsync.report.page import render
+
+__all__ = ["Report", "gather", "render"]
