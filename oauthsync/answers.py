@@ -1,11 +1,18 @@
 """What an answer of the API means: done, or one of the ApiErrors. Pure.
 
-A 2xx alone is no success, a 4xx counts as the API's refusal only in the API's own words (whatever
-is in between may send one at any time), and everything that leaves room for doubt is an
-UnknownOutcomeError. Text from an answer gets into a message only with the secrets masked.
+A 2xx alone is no success. Of a write, only words of the API's own make it certain that nothing was
+done: a page of HTML, or nothing at all, may come from anything in between, at any time. Whatever
+leaves room for doubt is an UnknownOutcomeError. Text from an answer gets into a message only with
+the secrets masked and the control characters escaped.
 """
 
-from collections.abc import Mapping, Sequence
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote, quote_plus
 
 from oauthsync import profiles, strictjson
 from oauthsync.errors import (
@@ -27,45 +34,62 @@ _UNAUTHORIZED_HINT = (
     "token works in its own data center only), the API client's role (list, get, create, update "
     "and delete of custom OAuth profiles are separate privileges), its environment, its IP list"
 )
+_LATER = (408, 425)
+"""Client errors that say nothing about the request: timeout, too early (RFC 9110, RFC 8470)."""
+
+_BETWEEN_HINT = "check the URL or region; a proxy or a login page may have answered"
 
 
-def judge(
-    what: str,
-    status: int,
-    headers: Mapping[str, str],
-    content: bytes,
-    secrets: Sequence[Secret],
-) -> None:
-    """Return where the answer says that it was done; raise the ApiError that it is otherwise.
+@dataclass(frozen=True)
+class Answer:
+    """What came back: the HTTP status, headers that are found in any case, the whole body."""
 
-    `what` is the request in words; `headers` look up names in any case.
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+def check(answer: Answer, method: str, url: str, secrets: Sequence[Secret]) -> None:
+    """Return where the answer says that the request was done; raise what it is otherwise.
+
+    `secrets` are those that the request held: an answer may repeat them. Raises RefusedError,
+    AuthenticationError, RateLimitedError, UnknownOutcomeError, and for a redirected read ApiError.
     """
+    what = f"{method} request to {url}"
+    status = answer.status
     if 200 <= status < 300:
-        _refuse_success_false(status, content, secrets)
+        _check_success(answer, what, secrets)
         return
-    said = _message(content, secrets)
-    if 300 <= status < 400:
-        location = _masked(headers.get("Location", "nowhere"), secrets)
-        raise ApiError(
-            f"the {what} was redirected to {location!r}, which oauthsync does not follow",
-            hint="use the workspace's own region or URL; a proxy or a login page may be in between",
-        )
-    if status in (401, 403):
-        raise AuthenticationError(
-            f"the {what} was refused with {status}{said}", hint=_UNAUTHORIZED_HINT
-        )
+    words = _words_of(answer.content, secrets)
+    said = f": {words}" if words else _kind(answer.content)
     if status == 429:
+        pause = _retry_after(answer.headers)
+        asked = "" if pause is None else f" (it asked for a pause of {pause:.0f} s)"
         raise RateLimitedError(
-            f"the {what} was over the quota{said}", retry_after=_retry_after(headers)
+            f"the {what} was over the quota{asked}{said}",
+            retry_after=pause,
+            hint="something else uses this workspace's quota: try again when that has finished",
         )
-    # A client error without the API's own words may come from anything in between, at any time.
-    if 400 <= status < 500 and status != 408 and said:
-        raise RefusedError(f"the API refused the {what} with {status}{said}", status=status)
-    raise UnknownOutcomeError(f"the {what} was answered with {status}{said or _kind(content)}")
+    if 300 <= status < 400:
+        _raise_redirect(answer, what, method, secrets)
+    if 400 <= status < 500 and status not in _LATER and (words or method == "GET"):
+        if status in (401, 403):
+            raise AuthenticationError(
+                f"the {what} was refused with {status}{said}", hint=_UNAUTHORIZED_HINT
+            )
+        raise RefusedError(
+            f"the {what} was refused with {status}{said}",
+            status=status,
+            hint=None if words else _BETWEEN_HINT,
+        )
+    raise UnknownOutcomeError(
+        f"the {what} was answered with {status}{said}",
+        hint="try again; if it stays so, the API or something before it has trouble",
+    )
 
 
 def profile(content: bytes) -> Profile:
-    """The profile in an answer `{"result": profile}`."""
+    """The profile in an answer `{"result": profile}`; raises UnknownOutcomeError."""
     try:
         return profiles.from_json(_result(content))
     except ValueError as error:
@@ -73,7 +97,10 @@ def profile(content: bytes) -> Profile:
 
 
 def page(content: bytes, limit: int) -> tuple[Profile, ...]:
-    """The profiles in an answer `{"result": [profile, …]}` of at most `limit`."""
+    """The at most `limit` profiles in an answer `{"result": [profile, …]}`.
+
+    Raises UnknownOutcomeError.
+    """
     rows = _result(content)
     if not isinstance(rows, list):
         raise UnknownOutcomeError("the API's list is no list")
@@ -85,48 +112,72 @@ def page(content: bytes, limit: int) -> tuple[Profile, ...]:
         raise UnknownOutcomeError(f"the API's list holds what is no profile: {error}") from error
 
 
+def deletion(answer: Answer) -> None:
+    """Return where a 2xx that passed `check` follows a deletion: a JSON object, or nothing.
+
+    Raises UnknownOutcomeError.
+    """
+    # An answer that broke off in its head has no body either, but does not say so.
+    if answer.status != 204 and answer.headers.get("Content-Length") != "0":
+        _object(answer.content)
+
+
 def workspace(content: bytes) -> dict[str, Json]:
-    """The object in an answer of `GET /api/users/me`."""
-    value = _json(content)
+    """The object in an answer of `GET /api/users/me`; raises UnknownOutcomeError."""
+    return _object(content)
+
+
+def _check_success(answer: Answer, what: str, secrets: Sequence[Secret]) -> None:
+    # A look at the text saves parsing a long list twice.
+    if b'"success"' not in answer.content:
+        return
+    value = _object(answer.content)
+    if any(
+        isinstance(part, dict) and part.get("success") is False
+        for part in (value, value.get("result"))
+    ):
+        words = _words_of(answer.content, secrets) or "no reason given"
+        raise RefusedError(f"the {what} was refused: {words}", status=answer.status)
+
+
+def _raise_redirect(answer: Answer, what: str, method: str, secrets: Sequence[Secret]) -> None:
+    location = _shown(answer.headers.get("Location", "nowhere"), secrets)
+    # A write may have been done before its answer sends the reader on to the result.
+    error = ApiError if method == "GET" else UnknownOutcomeError
+    raise error(
+        f"the {what} was redirected to {location}, which oauthsync does not follow",
+        hint=f"use the workspace's own address: {_BETWEEN_HINT}",
+    )
+
+
+def _object(content: bytes) -> dict[str, Json]:
+    try:
+        value = strictjson.parse(content)
+    except ValueError as error:
+        raise UnknownOutcomeError(
+            f"the API's answer is not usable JSON: {error}{_kind(content)}", hint=_BETWEEN_HINT
+        ) from error
     if not isinstance(value, dict):
-        raise UnknownOutcomeError("the API's answer about the workspace is no object")
+        raise UnknownOutcomeError("the API's answer is no JSON object", hint=_BETWEEN_HINT)
     return value
 
 
-def _refuse_success_false(status: int, content: bytes, secrets: Sequence[Secret]) -> None:
-    # Only write calls are known to answer so; a look at the text saves parsing a long list twice.
-    if b'"success"' not in content:
-        return
-    value = _json(content)
-    results = [value, value.get("result")] if isinstance(value, dict) else []
-    if any(isinstance(part, dict) and part.get("success") is False for part in results):
-        said = _message(content, secrets) or ", without a reason"
-        raise RefusedError(f"the API refused the request{said}", status=status)
-
-
-def _json(content: bytes) -> Json:
-    try:
-        return strictjson.parse(content)
-    except ValueError as error:
-        raise UnknownOutcomeError(
-            f"the API's answer is not usable JSON: {error}{_kind(content)}",
-            hint="check the URL or region; a proxy or a login page may have answered",
-        ) from error
+def _result(content: bytes) -> Json:
+    value = _object(content)
+    if "result" not in value:
+        raise UnknownOutcomeError("the API's answer has no `result`")
+    return value["result"]
 
 
 def _kind(content: bytes) -> str:
     return " (an HTML page)" if content.lstrip()[:1] == b"<" else ""
 
 
-def _result(content: bytes) -> Json:
-    value = _json(content)
-    if not isinstance(value, dict) or "result" not in value:
-        raise UnknownOutcomeError("the API's answer has no `result`")
-    return value["result"]
+# --- the API's own words ------------------------------------------------------------------------
 
 
-def _message(content: bytes, secrets: Sequence[Secret]) -> str:
-    """The API's own words, as `: …`, in each of the forms it is known to use; or nothing."""
+def _words_of(content: bytes, secrets: Sequence[Secret]) -> str:
+    """The API's own words, in each of the forms it is known to use; empty where there are none."""
     try:
         value = strictjson.parse(content)
     except ValueError:
@@ -134,7 +185,7 @@ def _message(content: bytes, secrets: Sequence[Secret]) -> str:
     if not isinstance(value, dict):
         return ""
     words = [_words(value[name]) for name in ("message", "errors", "error") if value.get(name)]
-    return _masked(": " + "; ".join(words)[:500], secrets) if words else ""
+    return _shown("; ".join(words), secrets)
 
 
 def _words(value: Json) -> str:
@@ -151,24 +202,34 @@ def _words(value: Json) -> str:
             return strictjson.write(value)
 
 
-def _masked(text: str, secrets: Sequence[Secret]) -> str:
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret.reveal(), "[masked]")
-    return text
+def _shown(text: str, secrets: Sequence[Secret]) -> str:
+    """Text from an answer, fit to be shown; masked before it is cut, as a part is a leak too."""
+    # The longest form first: one may be a part of another.
+    forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
+    if forms:
+        pattern = "|".join(map(re.escape, forms))
+        text = re.sub(pattern, "[masked]", text, flags=re.IGNORECASE)
+    text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text[: MAX_WORDS + 1])
+    return text if len(text) <= MAX_WORDS else text[:MAX_WORDS] + "…"
+
+
+def _forms(secret: Secret) -> Iterator[str]:
+    """How a server may repeat a secret: as it is, or escaped as JSON, in a URL or in HTML."""
+    text = secret.reveal().strip()
+    if text:
+        yield from (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+        yield from (quote(text, safe=""), quote(text), quote_plus(text), html.escape(text))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """`Retry-After` as seconds or an HTTP date (RFC 9110, 10.2.3); None where it makes no sense."""
-    text = headers.get("Retry-After", "")
+    text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)
-    from email.utils import parsedate_to_datetime
-
     try:
         # The server's own clock says how far away its date is; ours may be wrong.
         until = parsedate_to_datetime(text)
         since = parsedate_to_datetime(headers["Date"])
         return max((until - since).total_seconds(), 0.0)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return None

@@ -1,274 +1,249 @@
-"""The SQLite file: opening it safely, its schema and migrations.
+"""The SQLite file: opening it safely, and one transaction at a time.
 
 Snapshots and the journal share one database, and each keeps to its own tables. A file that is not
 ours, is damaged, comes from a newer version, or whose tables were redefined is refused before
-anything is read from it: a schema can hold triggers and views that act on whoever opens it.
+anything is read from it or migrated: a schema can hold triggers and views that act on whoever opens
+the file.
 
-`docs/database.md` describes the tables for people who open the file themselves.
+SQLite's locks keep processes apart; on network file systems they are as good as the server's
+locks (NFSv4's are).
 """
 
+import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+import stat
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlite_utils import Database, Migrations
+from sqlite_utils import Database
 
-from oauthsync.errors import StoreError
+from oauthsync.errors import StoreError, UsageError
 from oauthsync.files import PRIVATE_MODE
+from oauthsync.schema import migrations
 
 APPLICATION_ID = 0x6F617574  # "oaut": tells file(1) and us whose database it is
+OLDEST_SQLITE = (3, 37)  # the first one with STRICT tables
 BUSY_SECONDS = 30.0
 
-migrations = Migrations("oauthsync")
+MAX_ROW = 256 * 1024 * 1024
+"""Bytes of a row: more than the API's largest answer can make of one profile."""
+
+_Schema = dict[tuple[str, str], str | None]
+"""The SQL of everything in a database, by kind and name."""
+
+_in_use = threading.RLock()  # a connection has one transaction: the threads take turns
+
+_HINTS = {
+    sqlite3.SQLITE_BUSY: "another process holds it; try again when that has finished",
+    sqlite3.SQLITE_READONLY: "check the owner and mode of the file and of its folder",
+    sqlite3.SQLITE_PERM: "check the owner and mode of the file and of its folder",
+    sqlite3.SQLITE_CANTOPEN: "check the owner and mode of the file and of its folder",
+    sqlite3.SQLITE_FULL: "free some space and try again: the earlier backup is untouched",
+    sqlite3.SQLITE_IOERR: "check the disk and its free space: the earlier backup is untouched",
+    sqlite3.SQLITE_CORRUPT: "restore the file from a copy, or move it away to start a new one",
+    sqlite3.SQLITE_NOTADB: "restore the file from a copy, or move it away to start a new one",
+}
 
 
 def open_database(path: Path, *, create: bool = True) -> Database:
-    """The database at `path`, migrated to this version.
+    """The database at `path`, migrated to this version; it may be used by several threads.
 
-    Raises StoreError where there is none and `create` is false, or where it cannot be used.
+    A file that may only be read can be opened, and writing to it fails. Raises StoreError where
+    there is no file and `create` is false, or where it cannot be used.
     """
-    if not create and not path.exists():
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise StoreError(
+            f"this Python's SQLite is version {sqlite3.sqlite_version}, and oauthsync needs 3.37",
+            hint="use a newer Python",
+        )
+    _prepare_file(path, create=create)
+    try:
+        # Absolute: SQLite may take a name that begins with `file:` for a URI.
+        connection = sqlite3.connect(path.absolute(), timeout=BUSY_SECONDS, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise unusable(path, error) from error
+    try:
+        return _open(connection, path)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise unusable(path, error) from error
+        raise
+
+
+def unusable(what: Path | str, error: sqlite3.Error) -> StoreError:
+    """The StoreError for an error of SQLite, with what to do about it."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return StoreError(f"cannot use {what}: {error}", hint=_HINTS.get(code & 0xFF))
+
+
+@contextmanager
+def reading(database: Database) -> Iterator[sqlite3.Connection]:
+    """The connection, for this thread alone, and one state of the database whoever writes to it.
+
+    SQLite's errors leave as StoreErrors.
+    """
+    with _used_alone(database) as connection:
+        if connection.in_transaction:
+            yield connection
+        else:
+            with _transaction(connection, "BEGIN", "ROLLBACK"):
+                yield connection
+
+
+@contextmanager
+def writing(database: Database, *, keep: bool = True) -> Iterator[sqlite3.Connection]:
+    """As `reading`, in one transaction that is done whole or not at all.
+
+    It holds the write lock from its start, so that nothing read in it changes before its end. With
+    `keep` false all of it is undone at the end: a rehearsal.
+    """
+    with (
+        _used_alone(database) as connection,
+        _transaction(connection, "BEGIN IMMEDIATE", "COMMIT" if keep else "ROLLBACK"),
+    ):
+        yield connection
+
+
+@contextmanager
+def _used_alone(database: Database) -> Iterator[sqlite3.Connection]:
+    with _in_use:
+        try:
+            yield database.conn
+        except sqlite3.Error as error:
+            raise unusable("the database", error) from error
+        except UnicodeEncodeError as error:
+            # An argument whose bytes are not UTF-8 reaches Python as lone surrogates.
+            raise UsageError("a name that is not UTF-8 cannot be in the database") from error
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str, end: str) -> Iterator[None]:
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute(end)
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def _prepare_file(path: Path, *, create: bool) -> None:
+    # Nothing here opens a file that is there already: closing it again would drop the locks that
+    # this process may hold on it (fcntl(2)).
+    try:
+        if not create or os.path.lexists(path):
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise StoreError(
+                    f"{path} is a symbolic link, a folder or a device, and not a file",
+                    hint="put the file itself there, or name the folder it is in by --dir",
+                )
+            return
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with contextlib.suppress(FileExistsError):  # another process was quicker
+            # SQLite gives the mode of its file to the journal that it puts beside it.
+            os.close(os.open(path, flags, PRIVATE_MODE))
+    except FileNotFoundError as error:
         raise StoreError(
             f"there is no {path.name} in {path.parent}",
             hint="take a snapshot with `oauthsync export`, or name the backup folder by --dir",
-        )
-    if path.is_symlink():
-        raise StoreError(f"{path} is a symbolic link, which oauthsync does not follow")
-    try:
-        _create_private(path)
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
-    except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"cannot open {path}: {error}") from error
-    try:
-        _shut_doors(connection)
-        # Plugins of sqlite-utils would run code of their own on this database.
-        database = Database(connection, execute_plugins=False)
-        _check_ours(database, path)
-        _migrate(database)
-        _check_schema(database, path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise unusable(path, error) from error
-    except BaseException:
-        connection.close()
-        raise
+        ) from error
+    except OSError as error:
+        raise StoreError(f"cannot open {path}: {error.strerror or error}") from error
+
+
+def _open(connection: sqlite3.Connection, path: Path) -> Database:
+    _shut_doors(connection)
+    # Plugins of sqlite-utils would run code of their own on this database.
+    database = Database(connection, execute_plugins=False)
+    with _transaction(connection, "BEGIN", "ROLLBACK"):
+        is_new = _check(database, path)
+    if is_new:
+        # So that `prune` can shrink the file within its transaction; only a new file takes it.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    if migrations.pending(database):
+        # Another process may be at the same, and is waited for.
+        with _transaction(connection, "BEGIN IMMEDIATE", "COMMIT"):
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            migrations.apply(database)
     return database
 
 
-def unusable(path: Path | str, error: sqlite3.Error) -> StoreError:
-    """The StoreError for an error of SQLite, with what to do about it."""
-    text = str(error)
-    hint = None
-    if "locked" in text or "busy" in text:
-        hint = "another process holds it; try again when that has finished"
-    elif "readonly" in text:
-        hint = "check the owner and mode of the file and of its folder"
-    elif "full" in text:
-        hint = "free some space and try again: the earlier backup is untouched"
-    elif "malformed" in text or "not a database" in text:
-        hint = "restore the file from a copy, or move it away to start a new one"
-    return StoreError(f"cannot use {path}: {text}", hint=hint)
-
-
-def _create_private(path: Path) -> None:
-    # SQLite creates its file, and the journal beside it, with the mode of what is there.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_MODE))
-
-
 def _shut_doors(connection: sqlite3.Connection) -> None:
-    """Take from a hostile schema what it could do to whoever opens the file."""
+    """Take from a hostile schema what it could do to us, and make durable what we write."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW)
     connection.execute("PRAGMA foreign_keys = ON")
-    # A rollback journal leaves one file behind, not three: the folder goes into backups as it is.
-    connection.execute("PRAGMA journal_mode = DELETE")
-    # An intent must be on the disk before its request goes out (journal.py).
-    connection.execute("PRAGMA synchronous = FULL")
+    # An intent must be on the disk before its request goes out (journal.py). FULL would not sync
+    # the folder after the rollback journal is removed, and a power cut could bring that back.
+    connection.execute("PRAGMA synchronous = EXTRA")
 
 
-def _check_ours(database: Database, path: Path) -> None:
-    (application_id,) = database.execute("PRAGMA application_id").fetchone()
-    if (
-        application_id != APPLICATION_ID
-        and database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-    ):
+def _check(database: Database, path: Path) -> bool:
+    """Refuse what is not ours, newer, or altered; whether there is nothing in it yet."""
+    found = _schema(database.conn)
+    (application_id,) = database.conn.execute("PRAGMA application_id").fetchone()
+    (encoding,) = database.conn.execute("PRAGMA encoding").fetchone()
+    is_new = not application_id and not found
+    if encoding != "UTF-8" or not (is_new or application_id == APPLICATION_ID):
         raise StoreError(
             f"{path} is a database, but not one of oauthsync's",
             hint="name another backup folder by --dir, or move the file away",
         )
+    _refuse(_acting(found), path)
+    applied = [migration.name for migration in migrations.applied(database)]
+    _check_version(applied, path)
+    expected = _expected_schema(applied)
+    _refuse({key[1] for key, sql in expected.items() if found.get(key) != sql}, path)
+    return is_new
 
 
-def _migrate(database: Database) -> None:
-    if migrations.pending(database):
-        with writing(database):  # another process may be at the same
-            database.conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            migrations.apply(database)
+def _acting(found: _Schema) -> set[str]:
+    """What would run somebody else's statements before the tables are compared with ours."""
+    return {
+        name
+        for kind, name in found
+        if kind == "trigger" or (kind == "view" and name.lower() == migrations.migrations_table)
+    }
 
 
-@contextmanager
-def writing(database: Database) -> Iterator[sqlite3.Connection]:
-    """One transaction that holds the write lock from its start, done whole or not at all."""
-    connection = database.conn
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        database.rollback()
-        raise
-
-
-def _check_schema(database: Database, path: Path) -> None:
-    """Refuse a newer version's database, and one whose tables are not the ones we made."""
-    known = {migration.name for migration in migrations._migrations}
-    applied = {migration.name for migration in migrations.applied(database)}
-    if newer := applied - known:
+def _refuse(altered: set[str], path: Path) -> None:
+    if altered:
         raise StoreError(
-            f"{path} was written by a newer oauthsync ({', '.join(sorted(newer))})",
+            f"the schema of {path} was altered: {', '.join(sorted(map(repr, altered)))}",
+            hint="use an unaltered copy; tables, indexes and views of your own are fine beside"
+            " oauthsync's, triggers are not",
+        )
+
+
+def _check_version(applied: Sequence[str], path: Path) -> None:
+    with _empty() as database:
+        known = {migration.name for migration in migrations.pending(database)}
+    if newer := set(applied) - known:
+        raise StoreError(
+            f"{path} was written by a newer oauthsync ({', '.join(map(repr, newer))})",
             hint="upgrade oauthsync: pip install --upgrade oauthsync",
         )
-    found = _schema(database)
-    altered = [name for name, sql in _expected_schema().items() if found.get(name) != sql]
-    if altered or any(key[0] == "trigger" for key in found):
-        what = ", ".join(sorted({name for _, name in altered})) or "triggers were added"
-        raise StoreError(
-            f"the schema of {path} was altered ({what})",
-            hint="use an unaltered copy; further tables, indexes and views of your own are fine",
-        )
 
 
-def _schema(database: Database) -> dict[tuple[str, str], str | None]:
-    rows = database.execute(
-        "SELECT type, name, sql FROM sqlite_master WHERE tbl_name <> ?",
-        [migrations.migrations_table],  # made by sqlite-utils, whose versions may differ
-    )
-    return {(kind, name): sql for kind, name, sql in rows.fetchall()}
+def _schema(connection: sqlite3.Connection) -> _Schema:
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    return {(kind, name): sql for kind, name, sql in rows}
 
 
-def _expected_schema() -> dict[tuple[str, str], str | None]:
-    fresh = Database(memory=True, execute_plugins=False)
-    migrations.apply(fresh)
-    try:
-        return _schema(fresh)
-    finally:
-        fresh.close()
+def _expected_schema(applied: Sequence[str]) -> _Schema:
+    with _empty() as database:
+        later = {migration.name for migration in migrations.pending(database)} - set(applied)
+        migrations.apply(database, stop_before=later)
+        schema = _schema(database.conn)
+    # sqlite-utils makes its own table, and each of its versions may do so in its own way.
+    return {key: sql for key, sql in schema.items() if migrations.migrations_table not in key[1]}
 
 
-@migrations()
-def m001_snapshots_and_runs(db: Database) -> None:
-    """The first schema."""
-    for statement in _FIRST_SCHEMA.split(";\n\n"):
-        db.conn.execute(statement)
-
-
-_FIRST_SCHEMA = """
-CREATE TABLE workspaces (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    url TEXT NOT NULL,
-    user_id INTEGER
-) STRICT;
-
-CREATE TABLE snapshots (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    workspace_id INTEGER NOT NULL REFERENCES workspaces(id),
-    taken_at TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('export', 'safety')),
-    profiles INTEGER NOT NULL,
-    added INTEGER NOT NULL,
-    changed INTEGER NOT NULL,
-    removed INTEGER NOT NULL,
-    requests INTEGER NOT NULL,
-    listings INTEGER NOT NULL,
-    digest TEXT NOT NULL
-) STRICT;
-
-CREATE INDEX snapshots_of_workspace ON snapshots(workspace_id, id);
-
-CREATE TABLE profile_versions (
-    id INTEGER PRIMARY KEY,
-    workspace_id INTEGER NOT NULL REFERENCES workspaces(id),
-    first_snapshot INTEGER NOT NULL REFERENCES snapshots(id),
-    end_snapshot INTEGER REFERENCES snapshots(id),
-    profile_id INTEGER NOT NULL,
-    digest TEXT NOT NULL,
-    provider TEXT NOT NULL,
-    name TEXT NOT NULL,
-    client_id TEXT,
-    user_id INTEGER,
-    shared_accounts_count INTEGER,
-    oem_customers_count INTEGER,
-    created_at TEXT,
-    updated_at TEXT,
-    document TEXT NOT NULL,
-    UNIQUE (workspace_id, profile_id, first_snapshot)
-) STRICT;
-
-CREATE INDEX profile_versions_end ON profile_versions(workspace_id, end_snapshot);
-
-CREATE INDEX profile_versions_first_snapshot ON profile_versions(first_snapshot);
-
-CREATE INDEX profile_versions_end_snapshot ON profile_versions(end_snapshot);
-
-CREATE VIEW latest_profiles AS
-SELECT workspaces.name AS workspace, snapshots.id AS snapshot, snapshots.taken_at,
-    v.profile_id AS id, v.provider, v.name, v.client_id, v.shared_accounts_count,
-    v.oem_customers_count, v.created_at, v.updated_at, v.document
-FROM workspaces
-JOIN snapshots ON snapshots.id = (
-    SELECT max(id) FROM snapshots WHERE workspace_id = workspaces.id AND kind = 'export')
-JOIN profile_versions AS v ON v.workspace_id = workspaces.id
-    AND v.first_snapshot <= snapshots.id
-    AND (v.end_snapshot IS NULL OR v.end_snapshot > snapshots.id);
-
-CREATE TABLE runs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL CHECK (kind IN ('import', 'undo', 'profile')),
-    target_id INTEGER NOT NULL REFERENCES workspaces(id),
-    source_id INTEGER REFERENCES workspaces(id),
-    snapshot_id INTEGER REFERENCES snapshots(id),
-    safety_snapshot_id INTEGER NOT NULL REFERENCES snapshots(id),
-    undoes_run INTEGER REFERENCES runs(id),
-    started_at TEXT NOT NULL,
-    finished_at TEXT,
-    state TEXT NOT NULL CHECK (state IN ('running', 'complete', 'incomplete', 'undone')),
-    verified INTEGER,
-    plan_id TEXT NOT NULL UNIQUE,
-    fingerprint TEXT NOT NULL,
-    report TEXT NOT NULL
-) STRICT;
-
-CREATE TABLE steps (
-    id INTEGER PRIMARY KEY,
-    run_id INTEGER NOT NULL REFERENCES runs(id),
-    position INTEGER NOT NULL,
-    action TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('planned', 'done', 'adopted', 'failed')),
-    source_id INTEGER,
-    target_id INTEGER,
-    provider TEXT NOT NULL,
-    name TEXT NOT NULL,
-    client_id TEXT,
-    data TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    error TEXT,
-    UNIQUE (run_id, position)
-) STRICT;
-
-CREATE INDEX steps_of_source ON steps(source_id, target_id);
-
-CREATE TABLE calls (
-    id INTEGER PRIMARY KEY,
-    step_id INTEGER NOT NULL REFERENCES steps(id),
-    method TEXT NOT NULL,
-    began REAL NOT NULL,
-    ended REAL,
-    outcome TEXT NOT NULL
-        CHECK (outcome IN ('intent', 'done', 'refused', 'not sent', 'unknown', 'settled')),
-    detail TEXT
-) STRICT;
-
-CREATE INDEX calls_of_step ON calls(step_id)
-"""
+def _empty() -> Database:
+    return Database(memory=True, execute_plugins=False)

@@ -1,60 +1,88 @@
 """A workspace's list, read until it can be trusted to be complete.
 
 The list has no total and no stable order, and it can shift under the reader while others create and
-delete (a row that moves across a page's border is then read twice or not at all). So a list of more
-than one page is read until two readings in a row agree, profile by profile. A reading in which an
-id comes twice agrees with nothing. The empty page behind a full last one is read once.
+delete: a row that moves across a page's border is then read twice or not at all. So:
+
+- A list of more than one page is read until two readings in a row agree: the same profiles, with no
+  difference that counts as a change. The second begins when the first has ended, so what they agree
+  on was there in between.
+- A reading agrees with nothing where an id comes twice, or where rows stand behind a page that is
+  not full. It ends there.
+- Pages are fetched side by side as far as they are known to exist, then one at a time, and after
+  some more full ones ever further ahead: a short list costs no request too many, and a long one
+  that nobody has read before does not take all day. While requests wait for the quota, fetching
+  ahead would gain nothing.
+- The empty page behind a full last one is fetched once.
 """
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from oauthsync.api import PER_PAGE, Api, Page
 from oauthsync.clock import timestamp
 from oauthsync.errors import ApiError
 from oauthsync.events import Listener, PageRead, ignore
-from oauthsync.profiles import Profile
+from oauthsync.profiles import Profile, differs
 from oauthsync.snapshots import Listing
 
 MAX_READINGS = 5
 MAX_PAGES = 10_000
 """A million profiles; a list that goes on is taken for one that never ends."""
 
-WIDTH = 8
+WIDTH = 16
 """Pages that are fetched side by side."""
+
+ONE_BY_ONE = 10
+"""Pages of an unknown list that are fetched before any is fetched ahead."""
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """One pass: the pages in order, and the profiles by id, or None where an id came twice."""
+    """One pass: the pages in order, and the profiles by id; None where it agrees with nothing."""
 
     pages: tuple[Page, ...]
     profiles: dict[int, Profile] | None
+
+    def agrees(self, found: dict[int, Profile]) -> bool:
+        """Whether `found` are the same profiles, unchanged."""
+        known = self.profiles
+        return (
+            known is not None
+            and known.keys() == found.keys()
+            and not any(differs(known[profile_id], found[profile_id]) for profile_id in found)
+        )
 
 
 def read_listing(api: Api, *, expected: int = 0, listener: Listener = ignore) -> Listing:
     """All profiles of a workspace.
 
-    `expected` is how many there probably are, so that that many are fetched side by side from the
-    start. Raises ApiError where the API fails, or five readings did not agree.
+    `expected` is how many there probably are: that many are fetched side by side from the start.
+    Raises ApiError where the API fails or five readings did not agree, and SleepInterruptedError
+    where the API's clock was interrupted; Ctrl-C interrupts it.
     """
+    with ThreadPoolExecutor(WIDTH, thread_name_prefix="page") as pool:
+        try:
+            return _read_until_agreed(api, pool, expected, listener)
+        except KeyboardInterrupt:
+            # Or leaving the pool would wait for threads that sleep.
+            api.clock.interrupt()
+            raise
+
+
+def _read_until_agreed(
+    api: Api, pool: ThreadPoolExecutor, expected: int, listener: Listener
+) -> Listing:
     requests = api.requests
     before = _Reading((), None)
-    with ThreadPoolExecutor(WIDTH, thread_name_prefix="page") as pool:
-        for number in range(1, MAX_READINGS + 1):
-            if number > 1:
-                expected = sum(len(page.profiles) for page in before.pages)
-            reading = _read(
-                api,
-                pool,
-                before,
-                math.ceil(expected / PER_PAGE),
-                lambda read, number=number: listener(PageRead(api.workspace, number, read)),
-            )
-            found = reading.profiles
-            if found is not None and (len(reading.pages) == 1 or found == before.profiles):
+    for number in range(1, MAX_READINGS + 1):
+        reading = _read(api, pool, before, expected, number, listener)
+        found = reading.profiles
+        if found is not None:
+            expected = len(found)
+            is_one_page = number == 1 and len(reading.pages) == 1
+            if is_one_page or before.agrees(found):
                 return Listing(
                     workspace=api.workspace,
                     url=api.url,
@@ -63,9 +91,10 @@ def read_listing(api: Api, *, expected: int = 0, listener: Listener = ignore) ->
                     requests=api.requests - requests,
                     listings=number,
                 )
-            before = reading
+        before = reading
     raise ApiError(
-        f"the list of {api.workspace!r} changed each of the {MAX_READINGS} times it was read",
+        f"the list of {api.workspace!r} could not be read: {MAX_READINGS} times in a row it had"
+        " changed, or showed a profile twice",
         hint="try again when nobody creates or deletes profiles there",
     )
 
@@ -74,25 +103,41 @@ def _read(
     api: Api,
     pool: ThreadPoolExecutor,
     before: _Reading,
-    reach: int,
-    progress: Callable[[int], None],
+    expected: int,
+    number: int,
+    listener: Listener,
 ) -> _Reading:
-    """One pass over the pages, the first `reach` of them side by side."""
+    """The pass with this number over the list, which probably has `expected` profiles."""
     pages: list[Page] = []
     found: dict[int, Profile] = {}
-    known = before.pages
-    while len(pages) < MAX_PAGES:
-        first, last = len(pages) + 1, max(len(pages) + 1, reach)
-        for page in pool.map(
-            lambda index: api.page(index, known=known[index - 1] if index <= len(known) else None),
-            range(first, last + 1),
-        ):
-            pages.append(page)
-            found.update((profile.id, profile) for profile in page.profiles)
-            progress(len(found))
-        if len(found) < sum(len(page.profiles) for page in pages):
-            return _Reading(tuple(pages), None)
-        # The pass before has seen the empty page behind a full last one: the same pages end there.
-        if pages[-1].is_last or found == before.profiles:
-            return _Reading(tuple(pages), found)
-    raise ApiError(f"the list of {api.workspace!r} does not end after {MAX_PAGES} pages")
+    under_way: deque[Future[Page]] = deque()
+
+    def fetch(index: int) -> Page:
+        return api.page(index + 1, known=before.pages[index] if index < len(before.pages) else None)
+
+    is_whole, is_over = True, False
+    while not is_over:
+        reach = _reach(len(pages), math.ceil(expected / PER_PAGE), throttled=api.throttled)
+        while (asked := len(pages) + len(under_way)) < reach:
+            under_way.append(pool.submit(fetch, asked))
+        page = under_way.popleft().result()
+        pages.append(page)
+        rows = len(found) + len(page.profiles)
+        found.update((profile.id, profile) for profile in page.profiles)
+        listener(PageRead(api.workspace, number, len(found)))
+        is_whole = len(found) == rows
+        # What the reading before found has come again: it has seen the empty page behind, too.
+        is_known = len(found) == len(before.profiles or ()) and before.agrees(found)
+        is_over = not is_whole or not page.is_full or is_known
+        if len(pages) > MAX_PAGES:
+            raise ApiError(f"the list of {api.workspace!r} does not end after {MAX_PAGES} pages")
+    behind = [future.result() for future in under_way]
+    is_whole = is_whole and not any(page.profiles for page in behind)
+    return _Reading(tuple(pages), found if is_whole else None)
+
+
+def _reach(read: int, expected: int, *, throttled: bool) -> int:
+    """How many pages to have asked for, when `read` have come and were full."""
+    certain = max(expected, ONE_BY_ONE)
+    ahead = 1 if read < certain or throttled else 1 + 4 * (read - certain)
+    return min(max(expected, read + ahead), read + WIDTH)

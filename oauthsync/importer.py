@@ -1,50 +1,54 @@
 """Carrying out a run: each step exactly once, whatever happens in between.
 
-There is one way through a run, `carry_on`, for the first time and after any crash:
-
-1. Calls whose outcome is unknown are settled: when the server can no longer be working on them, the
-   target is listed, and a new profile that matches a step is adopted. Where there is none, the step
-   is still to be done; where there are several, it fails and says so.
+1. The target is looked at, and open calls are settled by that (`target.py`).
 2. The steps that are still to be done are done, several side by side. Steps that could be mistaken
    for each other (same provider, name and client id) form a chain, and a chain is done one call
-   after the other: at most one of its calls is ever open.
-3. As long as that left calls open, both again, a bounded number of times.
-4. The target is listed again, and compared with what the run did.
+   after the other, up to the first whose outcome is unknown: at most one of its calls is ever open.
+3. As long as that left calls open, both again.
+4. The target is listed once more, and compared with what the run did.
+
+There is one way through a run, `carry_on`, for the first time and after any crash: it takes what a
+look at the target has shown, and does what is still to be done.
 
 A secret leaves the sidecar here and only here, for exactly the provider and client id of the step
 that it is sent with, and only to the workspace that the run was planned for.
 """
 
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, TypedDict, Unpack, assert_never
+from typing import Protocol, assert_never
 
-from oauthsync.api import READS_REPEAT, WRITES_REPEAT, Api, Payload
+from oauthsync import settling
+from oauthsync.api import WRITES_REPEAT, Payload
 from oauthsync.clock import SleepInterruptedError
 from oauthsync.errors import (
     ApiError,
+    AuthenticationError,
     IncompleteError,
     NotSentError,
     OauthsyncError,
     RateLimitedError,
     RefusedError,
+    StoreError,
     UnknownOutcomeError,
     UsageError,
 )
-from oauthsync.events import Listener, StepEnded, Waiting, ignore
-from oauthsync.exporter import read_listing
-from oauthsync.journal import Journal, OpenCall, Outcome, Run, RunState, Step, StepState
+from oauthsync.events import Listener, StepEnded
+from oauthsync.profiles import Profile
+from oauthsync.runs import Ending, Outcome, Run, RunState, Step
 from oauthsync.secret import Secret
-from oauthsync.snapshots import Listing, Snapshots
+from oauthsync.snapshots import Listing
+from oauthsync.target import Target, by_id
 
 WIDTH = 8
-"""Steps that are done side by side."""
+"""Steps that are done side by side; and so many calls in a row without an answer end a round."""
 
-MAX_ROUNDS = 5
-"""How often a step is begun again after it turned out that nothing had happened."""
+MAX_STALLED = 4
+"""Rounds in a row in which no step came to its end; then those that are left are given up."""
 
 
 class AppSecrets(Protocol):
@@ -81,151 +85,136 @@ class InterruptedRunError(OauthsyncError):
 
 
 class Importer:
-    """Carries out the runs of one target workspace."""
+    """Carries out runs of one target, for whoever holds its lock."""
 
-    def __init__(
-        self,
-        api: Api,
-        journal: Journal,
-        snapshots: Snapshots,
-        secrets: SecretLookup,
-        *,
-        listener: Listener = ignore,
-        width: int = WIDTH,
-    ) -> None:
-        self._api = api
-        self._clock = api.clock
-        self._journal = journal
-        self._snapshots = snapshots
+    def __init__(self, target: Target, secrets: SecretLookup, *, width: int = WIDTH) -> None:
+        self._target = target
+        self._api = target.api
+        self._clock = target.api.clock
+        self._journal = target.journal
         self._secrets = secrets
-        self._listener = listener
         self._width = width
         self._stop = threading.Event()
+        self._answers = _Answers()
 
-    def carry_on(self, run_id: int) -> Report:
-        """Bring a run to its end, from wherever it is.
+    def carry_on(self, run_id: int, listing: Listing) -> Report:
+        """Bring a run to its end, from wherever it is; `listing` is what a look has just shown.
 
-        Raises ApiError where the target cannot be reached or refuses the token, IncompleteError
-        where a secret is gone, and InterruptedRunError on Ctrl-C: the run can be carried on.
+        Raises ApiError where the target cannot be reached or refuses the token, and
+        InterruptedRunError on Ctrl-C; in each case the run can be carried on. A second Ctrl-C cuts
+        off the calls in flight, and comes out as KeyboardInterrupt.
         """
         run = self._journal.run(run_id)
         self._check_target(run)
         try:
-            self._work(run)
-            return self._verify(run)
-        except (KeyboardInterrupt, SleepInterruptedError):
-            self._end(run, None)
-            raise InterruptedRunError(
-                f"interrupted; run {run.id} is not finished", hint=_how_to_go_on(run)
-            ) from None
+            before = self._target.before(run)
+            self._review(run, listing, before)
+            self._work(run, before)
+            return self._verify(run, listing, before)
+        except SleepInterruptedError:
+            raise self._interrupted(run) from None
+        except KeyboardInterrupt:
+            if self._stop.is_set():
+                raise
+            raise self._interrupted(run) from None
         except OauthsyncError as error:
-            self._end(run, None)
             error.hint = "; ".join(filter(None, (error.hint, _how_to_go_on(run))))
+            with suppress(StoreError):  # the first error tells more than that of its record
+                self._end(run, verified=None)
             raise
 
-    def settle(self) -> Listing | None:
-        """Settle all open calls to the target, of whatever run; the listing that told, if any.
+    def _interrupted(self, run: Run) -> InterruptedRunError:
+        self._end(run, verified=None)
+        return InterruptedRunError(
+            f"interrupted; run {run.id} is not finished", hint=_how_to_go_on(run)
+        )
 
-        Raises ApiError where the target cannot be listed.
-        """
-        calls = self._journal.open_calls(self._api.workspace)
-        if not calls:
-            return None
-        self._wait_until(max(call.began for call in calls) + self._api.server_timeout)
-        listing = read_listing(self._api, listener=self._listener)
-        claimed = self._journal.claimed_ids(self._api.workspace)
-        for call in calls:
-            self._settle(call, listing, claimed)
-        return listing
+    def _check_target(self, run: Run) -> None:
+        if (run.target, run.target_url) != (self._api.workspace, self._api.url):
+            raise UsageError(
+                f"run {run.id} is one of {run.target!r} at {run.target_url}, not of"
+                f" {self._api.workspace!r} at {self._api.url}"
+            )
 
-    # --- settling -------------------------------------------------------------------------------
+    def _review(self, run: Run, listing: Listing, before: Mapping[int, Profile]) -> None:
+        """End the steps that others have made superfluous or impossible since the run began."""
+        steps = self._journal.steps(run.id)
+        created = {step.target_id for step in steps if step.action == "create" and step.target_id}
+        planned = [step for step in steps if step.state == "planned"]
+        live = by_id(listing.profiles)
+        endings = settling.uncalled(planned, live, before.keys() | created, before)
+        for step in planned:
+            if step.id in endings:
+                self._journal.end_step(step, endings[step.id])
 
-    def _wait_until(self, moment: float) -> None:
-        seconds = moment - self._clock.now()
-        if seconds > 0:
-            self._listener(Waiting(self._api.workspace, seconds, "unknown outcome"))
-            self._clock.sleep(seconds)
+    # --- rounds ---------------------------------------------------------------------------------
 
-    def _settle(self, call: OpenCall, listing: Listing, claimed: set[int]) -> None:
-        """Adopt, fail, or leave the step to be done again; `claimed` grows with what is adopted."""
-        now = self._clock.now()
-        step = call.step
-        if step.action != "create" or step.state != "planned":
-            # Updating and deleting may be repeated; a step that has ended has nothing to settle.
-            self._journal.end_call(call.id, "settled", now)
-            return
-        existed = claimed | self._snapshots.profile_ids(self._journal.run(step.run).safety_snapshot)
-        new = [each for each in listing.profiles if each.key == step.key and each.id not in existed]
-        match new:
-            case []:
-                self._journal.end_call(call.id, "settled", now, detail="not in the target")
-            case [profile]:
-                self._journal.end_call(
-                    call.id, "settled", now, state="adopted", target_id=profile.id
-                )
-                claimed.add(profile.id)
-            case _:
-                ids = ", ".join(str(profile.id) for profile in new)
-                detail = f"{len(new)} new profiles could be this one ({ids}): delete the others"
-                self._journal.end_call(call.id, "settled", now, detail=detail, state="failed")
-
-    # --- doing ----------------------------------------------------------------------------------
-
-    def _work(self, run: Run) -> None:
-        for _ in range(MAX_ROUNDS):
-            self.settle()
-            if not (steps := self._planned(run)):
+    def _work(self, run: Run, before: Mapping[int, Profile]) -> None:
+        """Do what is still to be done, in rounds; what a round leaves open is settled after it."""
+        self._answers.known = before.keys() | self._target.claimed()
+        stalled = 0
+        while steps := self._planned(run):
+            if stalled == MAX_STALLED:
+                self._give_up(steps)
                 return
             self._do_all(steps)
-        self.settle()
-        for step in self._planned(run):
-            self._journal.fail(step, f"no answer in {MAX_ROUNDS} tries, and not in the target")
+            if self._target.has_open_calls():
+                self._target.look(expected=len(self._answers.known))
+            stalled = stalled + 1 if len(self._planned(run)) == len(steps) else 0
 
     def _planned(self, run: Run) -> list[Step]:
         return [step for step in self._journal.steps(run.id) if step.state == "planned"]
+
+    def _give_up(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            error = f"the API gave no usable answer in {MAX_STALLED} rounds, and did not do it"
+            self._journal.end_step(step, Ending("failed", error=error))
 
     def _do_all(self, steps: Sequence[Step]) -> None:
         """Do all chains side by side, each up to the first call whose outcome is unknown."""
         chains = defaultdict(list)
         for step in steps:
             chains[step.key].append(step)
-        ended = _Ended(self._api.workspace, len(steps), self._listener)
+        progress = _Round(self._api.workspace, len(steps), self._target.listener)
         pool = ThreadPoolExecutor(self._width, thread_name_prefix="step")
         try:
-            futures = [pool.submit(self._do_chain, chain, ended) for chain in chains.values()]
-            try:
-                wait(futures)
-            except KeyboardInterrupt:
-                # What is in flight is finished and recorded; nothing more is begun.
-                self._stop.set()
-                self._clock.interrupt()
-                wait(futures)
-                raise
+            futures = [pool.submit(self._do_chain, each, progress) for each in chains.values()]
+            wait(futures)
+        except KeyboardInterrupt:
+            # What is in flight is finished and recorded; nothing more is begun.
+            self._stop.set()
+            self._clock.interrupt()
+            pool.shutdown()
+            raise SleepInterruptedError from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         _raise_first(futures)
 
-    def _do_chain(self, chain: Sequence[Step], ended: "_Ended") -> None:
+    def _do_chain(self, chain: Sequence[Step], progress: "_Round") -> None:
         try:
             for step in chain:
-                if self._stop.is_set() or not self._do(step):
+                if self._stop.is_set() or progress.is_over:
                     return
-                ended.tell(step)
+                if not self._do(step):
+                    progress.no_answer()
+                    return
+                progress.ended(step)
         except BaseException:
             self._stop.set()
             raise
 
+    # --- one step -------------------------------------------------------------------------------
+
     def _do(self, step: Step) -> bool:
         """Do a step; False where the outcome of its call is unknown and has to be settled."""
-        repeated = WRITES_REPEAT if step.action == "create" else READS_REPEAT
         try:
-            for attempt in self._api.repeating(repeated):
+            for attempt in self._api.repeating(WRITES_REPEAT):
                 with attempt:
                     self._attempt(step)
         except UnknownOutcomeError:
-            if step.action != "create":
-                raise
             return False
+        except (IncompleteError, UsageError) as error:  # it cannot be sent, and was not
+            self._journal.end_step(step, Ending("failed", error=str(error)))
         return True
 
     def _attempt(self, step: Step) -> None:
@@ -236,52 +225,56 @@ class Importer:
             nonlocal call
             if self._stop.is_set():
                 raise SleepInterruptedError
-            call = self._journal.intend(step, self._clock.now())
+            call = self._journal.intend(step, self._clock.now(), self._target.steady())
 
-        def end(outcome: Outcome, **changes: Unpack[_Changes]) -> None:
+        def end(outcome: Outcome, detail: str | None = None, ending: Ending | None = None) -> None:
             if call:
-                self._journal.end_call(call, outcome, self._clock.now(), **changes)
+                now = self._clock.now()
+                self._journal.end_call(call, outcome, now, detail=detail, ending=ending)
 
         try:
-            target_id = self._send(step, intend)
-        except UnknownOutcomeError as error:
-            end("unknown", detail=str(error))
-            raise
+            ending = self._send(step, intend)
         except (NotSentError, RateLimitedError) as error:
-            end("not sent", detail=str(error))
+            end("not sent", str(error))
             raise
         except RefusedError as error:
-            if step.action == "delete" and error.status == 404:
-                end("done", state="done", detail="was gone already")
-            else:
-                end("refused", state="failed", detail=str(error))
+            gone = step.action == "delete" and error.status == 404
+            ending = Ending("done") if gone else Ending("failed", error=str(error))
+            end("refused", str(error), ending)
+        except AuthenticationError as error:
+            # The token is wrong: the step is still to be done when that is mended.
+            end("refused", str(error))
+            raise
         except ApiError as error:
-            # The token or the URL is wrong: the step is still to be done when that is mended.
-            end("refused", detail=str(error))
+            end("unknown", str(error))
             raise
         else:
-            end("done", state="done", target_id=target_id)
+            end("done", ending=ending)
 
-    def _send(self, step: Step, before: Callable[[], None]) -> int | None:
+    def _send(self, step: Step, before: Callable[[], None]) -> Ending:
         match step.action:
             case "create":
-                return self._api.create(self._payload(step), before=before).id
+                profile = self._api.create(self._payload(step), before=before)
+                self._answers.created(step, profile)
             case "update":
                 assert step.target_id is not None
-                return self._api.update(step.target_id, self._payload(step), before=before).id
+                profile = self._api.update(step.target_id, self._payload(step), before=before)
+                self._answers.updated(step, profile)
             case "delete":
                 assert step.target_id is not None
                 self._api.delete(step.target_id, before=before)
-                return None
+                self._answers.deleted(step)
+                return Ending("done")
             case _:
                 assert_never(step.action)
+        return Ending("done", profile.id, settling.fingerprint(profile))
 
     def _payload(self, step: Step) -> Payload:
-        secrets = step.client_id and self._secrets(step.provider, step.client_id)
+        secrets = self._secrets(step.provider, step.client_id) if step.client_id else None
         if not step.client_id or not secrets:
             raise IncompleteError(
-                f"the sidecar has no secret for {step.provider} {step.client_id!r} any more",
-                hint="put it back with `oauthsync secrets set`",
+                f"the sidecar has no secret for {step.provider} {step.client_id!r}: put it there"
+                " with `oauthsync secrets set`"
             )
         return Payload(
             name=step.name,
@@ -294,49 +287,106 @@ class Importer:
 
     # --- the end --------------------------------------------------------------------------------
 
-    def _verify(self, run: Run) -> Report:
-        """List the target, and compare it with what the run did."""
+    def _verify(self, run: Run, listing: Listing, before: Mapping[int, Profile]) -> Report:
+        """Compare the target with what the run did."""
         steps = self._journal.steps(run.id)
-        listing = read_listing(self._api, listener=self._listener)
-        findings = _findings(steps, listing, self._snapshots.profile_ids(run.safety_snapshot))
-        self._end(run, not findings)
+        seen = self._seen(run, steps, listing)
+        findings = tuple(settling.findings(steps, seen, before.keys()))
+        self._end(run, verified=not findings)
         return Report(self._journal.run(run.id), tuple(steps), findings)
 
-    def _end(self, run: Run, verified: bool | None) -> None:
+    def _seen(self, run: Run, steps: Sequence[Step], listing: Listing) -> Mapping[int, Profile]:
+        """The target after the run: listed, where the answers do not tell."""
+        done = [step for step in steps if step.is_done]
+        # A change of a single profile is not worth another listing where its answer was clear.
+        if not steps or (run.kind == "profile" and self._answers.cover(done)):
+            return self._answers.applied_to(by_id(listing.profiles), done)
+        return by_id(self._target.list(expected=len(listing.profiles) + len(done)).profiles)
+
+    def _end(self, run: Run, *, verified: bool | None) -> None:
         done = all(step.is_done for step in self._journal.steps(run.id))
         state: RunState = "complete" if done and verified else "incomplete"
-        self._journal.finish(run.id, state, self._clock.now(), verified=verified)
+        undone = run.kind == "undo" and state == "complete" and not run.report.get("left")
+        self._journal.finish(run, state, self._clock.now(), verified=verified, undone=undone)
 
-    def _check_target(self, run: Run) -> None:
-        if (run.target, run.target_url) != (self._api.workspace, self._api.url):
-            raise UsageError(
-                f"run {run.id} is one of {run.target!r} at {run.target_url}, not of"
-                f" {self._api.workspace!r} at {self._api.url}"
+
+class _Answers:
+    """What the API answered to a run's calls, as far as that can be true.
+
+    `known` are the ids in the target that are taken. An answer with another profile than was asked
+    for is no answer: a cache or a proxy may have given it.
+    """
+
+    def __init__(self) -> None:
+        self.known: set[int] = set()
+        self._profiles: dict[int, Profile | None] = {}
+        self._lock = threading.Lock()
+
+    def created(self, step: Step, profile: Profile) -> None:
+        with self._lock:
+            if profile.id in self.known:
+                raise UnknownOutcomeError(
+                    f"the API answered with profile {profile.id}, which was there before"
+                )
+            self.known.add(profile.id)
+            self._profiles[step.id] = profile
+
+    def updated(self, step: Step, profile: Profile) -> None:
+        if profile.id != step.target_id:
+            raise UnknownOutcomeError(
+                f"the API answered with profile {profile.id} instead of {step.target_id}"
             )
+        with self._lock:
+            self._profiles[step.id] = profile
+
+    def deleted(self, step: Step) -> None:
+        with self._lock:
+            self._profiles[step.id] = None
+
+    def cover(self, steps: Sequence[Step]) -> bool:
+        """Whether each of these steps was answered."""
+        return all(step.id in self._profiles for step in steps)
+
+    def applied_to(
+        self, target: Mapping[int, Profile], steps: Sequence[Step]
+    ) -> Mapping[int, Profile]:
+        """The target's profiles by id, as they are after these steps."""
+        found = dict(target)
+        for step in steps:
+            if (profile := self._profiles[step.id]) is not None:
+                found[profile.id] = profile
+            elif step.target_id is not None:
+                found.pop(step.target_id, None)
+        return found
 
 
-class _Changes(TypedDict, total=False):
-    detail: str
-    state: StepState
-    target_id: int | None
-
-
-class _Ended:
-    """Counts the steps that have ended, for whoever watches."""
+class _Round:
+    """One pass over the steps: tells whoever watches, and ends when nothing is answered."""
 
     def __init__(self, workspace: str, total: int, listener: Listener) -> None:
         self._workspace = workspace
         self._total = total
         self._listener = listener
-        self._done = 0
+        self._ended = 0
+        self._unanswered = 0
         self._lock = threading.Lock()
 
-    def tell(self, step: Step) -> None:
+    @property
+    def is_over(self) -> bool:
+        """Whether so many calls in a row got no answer that more would only add to them."""
+        return self._unanswered >= WIDTH
+
+    def ended(self, step: Step) -> None:
         with self._lock:
-            self._done += 1
+            self._unanswered = 0
+            self._ended += 1
             self._listener(
-                StepEnded(self._workspace, step.action, step.name, self._done, self._total)
+                StepEnded(self._workspace, step.action, step.name, self._ended, self._total)
             )
+
+    def no_answer(self) -> None:
+        with self._lock:
+            self._unanswered += 1
 
 
 def _raise_first(futures: Sequence[Future[None]]) -> None:
@@ -345,31 +395,6 @@ def _raise_first(futures: Sequence[Future[None]]) -> None:
     errors.sort(key=lambda error: isinstance(error, SleepInterruptedError))
     if errors:
         raise errors[0]
-
-
-def _findings(steps: Sequence[Step], listing: Listing, existed: Collection[int]) -> tuple[str, ...]:
-    """What in the target is not as the run's steps say."""
-    there = {profile.id: profile for profile in listing.profiles}
-    found = []
-    for step in steps:
-        profile = there.get(step.target_id or 0)
-        if not step.is_done:
-            continue
-        if step.action == "delete":
-            if profile is not None:
-                found.append(f"profile {step.target_id} is still there")
-        elif profile is None:
-            found.append(f"profile {step.target_id} ({step.name!r}) is not in the list")
-        elif profile.key != step.key:
-            found.append(f"profile {step.target_id} is not as it was sent")
-    created = Counter(step.key for step in steps if step.action == "create" and step.is_done)
-    new = Counter(profile.key for profile in listing.profiles if profile.id not in existed)
-    found += [
-        f"{new[key]} new profiles named {key[1]!r} ({key[0]}) are there, {count} of them by this run"
-        for key, count in created.items()
-        if new[key] > count
-    ]
-    return tuple(found)
 
 
 def _how_to_go_on(run: Run) -> str:

@@ -1,126 +1,53 @@
-"""Runs, their steps, and every call that they made: in the snapshots' database.
+"""The journal: runs, their steps, and every call that they made, in the snapshots' database.
 
 An intent is on the disk before its request goes out, and its outcome after. So whatever ends a run,
 the journal tells of each step whether it was done, was not begun, or has a call whose outcome is
 unknown and has to be settled by looking at the target.
 
-A journal may be used by several threads: each write is one short transaction under a lock.
+Each write is one short transaction, and several threads may write. Every method raises StoreError
+where the database cannot be used.
 """
 
 import sqlite3
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlite_utils import Database
 
 from oauthsync import strictjson
 from oauthsync.clock import timestamp
-from oauthsync.database import unusable, writing
+from oauthsync.database import reading, writing
 from oauthsync.errors import StoreError
+from oauthsync.runs import (
+    Action,
+    Ending,
+    NewRun,
+    NewStep,
+    OpenCall,
+    Outcome,
+    Run,
+    RunKind,
+    RunState,
+    Step,
+    StepState,
+)
+from oauthsync.steady import Moment
 from oauthsync.strictjson import Json
 
-RunKind = Literal["import", "undo", "profile"]
-RunState = Literal["running", "complete", "incomplete", "undone"]
-Action = Literal["create", "update", "delete"]
-StepState = Literal["planned", "done", "adopted", "failed"]
-Outcome = Literal["done", "refused", "not sent", "unknown", "settled"]
+__all__ = [
+    "Ending",
+    "Journal",
+    "NewRun",
+    "NewStep",
+    "OpenCall",
+    "Run",
+    "RunKind",
+    "RunState",
+    "Step",
+    "StepState",
+]
 
-METHODS: Mapping[Action, str] = {"create": "POST", "update": "PUT", "delete": "DELETE"}
-
-
-@dataclass(frozen=True)
-class NewStep:
-    """A step to be journaled; `data` is what is sent as `data`, without the secrets."""
-
-    action: Action
-    source_id: int | None
-    target_id: int | None
-    provider: str
-    name: str
-    client_id: str | None
-    reason: str
-    data: Mapping[str, Json]
-
-
-@dataclass(frozen=True)
-class NewRun:
-    """A run to be journaled.
-
-    `plan_id` is unique: a plan is carried out once. `report` is what the run's own report says of
-    the plan beside its steps (JSON).
-    """
-
-    kind: RunKind
-    target: str
-    source: str | None
-    snapshot: int | None
-    safety_snapshot: int
-    undoes: int | None
-    plan_id: str
-    fingerprint: str
-    report: Mapping[str, Json]
-    steps: Sequence[NewStep]
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step of a run: `target_id` is its profile's id in the target, once that is known."""
-
-    id: int
-    run: int
-    action: Action
-    state: StepState
-    source_id: int | None
-    target_id: int | None
-    provider: str
-    name: str
-    client_id: str | None
-    data: Mapping[str, Json]
-    reason: str
-    error: str | None
-
-    @property
-    def key(self) -> tuple[str, str, str | None]:
-        """What makes two profiles interchangeable (`Profile.key`)."""
-        return (self.provider, self.name, self.client_id)
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the target has it now."""
-        return self.state in ("done", "adopted")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run as the journal knows it."""
-
-    id: int
-    kind: RunKind
-    target: str
-    target_url: str
-    source: str | None
-    snapshot: int | None
-    safety_snapshot: int
-    undoes: int | None
-    started_at: str
-    finished_at: str | None
-    state: RunState
-    verified: bool | None
-    fingerprint: str
-    report: Mapping[str, Json]
-
-
-@dataclass(frozen=True)
-class OpenCall:
-    """A call whose outcome is unknown; `began` is in seconds since the epoch."""
-
-    id: int
-    step: Step
-    began: float
-
+_METHODS: Mapping[Action, str] = {"create": "POST", "update": "PUT", "delete": "DELETE"}
 
 _RUNS = """
 SELECT r.id, r.kind, t.name, t.url, s.name, r.snapshot_id, r.safety_snapshot_id, r.undoes_run,
@@ -130,81 +57,61 @@ LEFT JOIN workspaces AS s ON s.id = r.source_id
 """
 
 _STEPS = """
-SELECT id, run_id, action, state, source_id, target_id, provider, name, client_id, data, reason,
-    error
+SELECT steps.id, run_id, action, steps.state, steps.source_id, steps.target_id, provider, name,
+    client_id, data, reason, result, error
 FROM steps
 """
 
+_TARGET_IDS = "SELECT steps.target_id FROM steps"
+_ID_MAP = "SELECT steps.source_id, steps.target_id FROM steps"
+
+_INTO = """
+JOIN runs ON runs.id = run_id AND runs.target_id IN (
+    SELECT id FROM workspaces WHERE name = :target
+    UNION SELECT other.id FROM workspaces AS this
+        JOIN workspaces AS other ON other.url = this.url AND other.user_id = this.user_id
+        WHERE this.name = :target)
+"""
+"""Of the runs into a workspace, by whatever name it goes in this folder."""
+
 
 class Journal:
-    """The journal in one database. Every method raises StoreError where that fails."""
+    """The journal in one database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lock = threading.Lock()
 
     # --- writing --------------------------------------------------------------------------------
 
     def begin(self, run: NewRun, now: float) -> Run:
         """Record a run and all its steps; StoreError where its plan was carried out before."""
-        with self._writing() as connection:
-            if connection.execute(
-                "SELECT 1 FROM runs WHERE plan_id = ?", (run.plan_id,)
-            ).fetchone():
-                raise StoreError(
-                    "this plan has been carried out already",
-                    hint="make a new one with `oauthsync plan`, or see `oauthsync runs`",
-                )
-            run_id = connection.execute(
-                "INSERT INTO runs (kind, target_id, source_id, snapshot_id, safety_snapshot_id,"
-                " undoes_run, started_at, state, plan_id, fingerprint, report) VALUES (?,"
-                " (SELECT id FROM workspaces WHERE name = ?),"
-                " (SELECT id FROM workspaces WHERE name = ?), ?, ?, ?, ?, 'running', ?, ?, ?)",
-                (
-                    run.kind,
-                    run.target,
-                    run.source,
-                    run.snapshot,
-                    run.safety_snapshot,
-                    run.undoes,
-                    timestamp(now),
-                    run.plan_id,
-                    run.fingerprint,
-                    strictjson.write(dict(run.report)),
-                ),
-            ).lastrowid
+        with writing(self._database) as connection:
+            _check_plan_id(connection, run.plan_id)
+            run_id = _insert_run(connection, run, now)
             connection.executemany(
                 "INSERT INTO steps (run_id, position, action, state, source_id, target_id,"
                 " provider, name, client_id, data, reason)"
                 " VALUES (?, ?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (
-                        run_id,
-                        position,
-                        step.action,
-                        step.source_id,
-                        step.target_id,
-                        step.provider,
-                        step.name,
-                        step.client_id,
-                        strictjson.write(dict(step.data)),
-                        step.reason,
-                    )
-                    for position, step in enumerate(run.steps)
-                ),
+                (_step_row(run_id, *each) for each in enumerate(run.steps)),
             )
-        assert run_id is not None
         return self.run(run_id)
 
-    def intend(self, step: Step, now: float) -> int:
+    def intend(self, step: Step, now: float, began: Moment) -> int:
         """Record that a call is about to go out; the call's id."""
-        with self._writing() as connection:
-            call = connection.execute(
-                "INSERT INTO calls (step_id, method, began, outcome) VALUES (?, ?, ?, 'intent')",
-                (step.id, METHODS[step.action], now),
-            ).lastrowid
-        assert call is not None
-        return call
+        with writing(self._database) as connection:
+            return _inserted(
+                connection.execute(
+                    "INSERT INTO calls (step_id, method, began_at, timeline, began, outcome)"
+                    " VALUES (?, ?, ?, ?, ?, 'intent')",
+                    (
+                        step.id,
+                        _METHODS[step.action],
+                        timestamp(now),
+                        began.timeline,
+                        began.seconds,
+                    ),
+                )
+            )
 
     def end_call(
         self,
@@ -213,61 +120,60 @@ class Journal:
         now: float,
         *,
         detail: str | None = None,
-        state: StepState | None = None,
-        target_id: int | None = None,
+        ending: Ending | None = None,
     ) -> None:
-        """Record a call's outcome, and with it the state of its step where that is `state` now."""
-        with self._writing() as connection:
-            connection.execute(
-                "UPDATE calls SET outcome = ?, ended = ?, detail = ? WHERE id = ?",
-                (outcome, now, detail, call),
-            )
-            if state is not None:
-                connection.execute(
-                    "UPDATE steps SET state = ?, target_id = coalesce(?, target_id), error = ?"
-                    " WHERE id = (SELECT step_id FROM calls WHERE id = ?)",
-                    (state, target_id, detail if state == "failed" else None, call),
-                )
-            if state == "done":
-                # What an earlier call of the step did or did not do is of no interest any more.
-                connection.execute(
-                    "UPDATE calls SET outcome = 'settled', ended = ?"
-                    " WHERE outcome IN ('intent', 'unknown')"
-                    " AND step_id = (SELECT step_id FROM calls WHERE id = ?)",
-                    (now, call),
-                )
+        """Record a call's outcome, and the end of its step where that is one."""
+        with writing(self._database) as connection:
+            (step,) = connection.execute(
+                "UPDATE calls SET outcome = ?, ended_at = ?, detail = coalesce(?, detail)"
+                " WHERE id = ? RETURNING step_id",
+                (outcome, timestamp(now), detail, call),
+            ).fetchone()
+            if ending is not None:
+                _end_step(connection, step, ending)
 
-    def fail(self, step: Step, error: str) -> None:
-        """Record that a step is given up without a call."""
-        with self._writing() as connection:
-            connection.execute(
-                "UPDATE steps SET state = 'failed', error = ? WHERE id = ?", (error, step.id)
-            )
+    def end_step(self, step: Step, ending: Ending) -> None:
+        """Record that a step ends without a call of its own."""
+        with writing(self._database) as connection:
+            _end_step(connection, step.id, ending)
 
-    def finish(self, run: int, state: RunState, now: float, *, verified: bool | None) -> None:
-        """Record how a run ended."""
-        with self._writing() as connection:
+    def finish(
+        self, run: Run, state: RunState, now: float, *, verified: bool | None, undone: bool = False
+    ) -> None:
+        """Record how a run ended; `undone` says that it left nothing of the run that it undoes."""
+        with writing(self._database) as connection:
             connection.execute(
                 "UPDATE runs SET state = ?, finished_at = ?, verified = ? WHERE id = ?",
-                (state, timestamp(now), verified, run),
+                (state, timestamp(now), verified, run.id),
             )
+            if undone:
+                _mark_undone(connection, run.undoes)
 
-    def mark_undone(self, run: int) -> None:
-        """Record that everything which a run did has been undone."""
-        with self._writing() as connection:
-            connection.execute("UPDATE runs SET state = 'undone' WHERE id = ?", (run,))
+    def mark_undone(self, run: Run) -> None:
+        """Record that nothing is left of what a run did."""
+        with writing(self._database) as connection:
+            _mark_undone(connection, run.id)
 
-    def reopen(self, run: int) -> None:
+    def reopen(self, run: Run) -> None:
         """Record that a run goes on: its failed steps are to be tried again."""
-        with self._writing() as connection:
-            connection.execute("UPDATE runs SET state = 'running' WHERE id = ?", (run,))
+        with writing(self._database) as connection:
+            connection.execute(
+                "UPDATE runs SET state = 'running', finished_at = NULL, verified = NULL"
+                " WHERE id = ?",
+                (run.id,),
+            )
             connection.execute(
                 "UPDATE steps SET state = 'planned', error = NULL"
                 " WHERE run_id = ? AND state = 'failed'",
-                (run,),
+                (run.id,),
             )
 
     # --- reading --------------------------------------------------------------------------------
+
+    def check_plan_id(self, plan_id: str) -> None:
+        """Raise StoreError where a plan was carried out before."""
+        with reading(self._database) as connection:
+            _check_plan_id(connection, plan_id)
 
     def run(self, run_id: int) -> Run:
         """The run with this id; StoreError where there is none."""
@@ -282,83 +188,128 @@ class Journal:
 
     def steps(self, run_id: int) -> list[Step]:
         """A run's steps in their order."""
-        return self._steps("WHERE run_id = ? ORDER BY position", run_id)
+        with reading(self._database) as connection:
+            rows = connection.execute(_STEPS + "WHERE run_id = ? ORDER BY position", (run_id,))
+            return [_step(row) for row in rows]
 
     def open_calls(self, target: str) -> list[OpenCall]:
         """The calls to a workspace whose outcome is unknown, oldest first."""
-        with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT calls.id, calls.step_id, calls.began FROM calls"
-                " JOIN steps ON steps.id = calls.step_id JOIN runs ON runs.id = steps.run_id"
-                " JOIN workspaces ON workspaces.id = runs.target_id"
-                " WHERE calls.outcome IN ('intent', 'unknown') AND workspaces.name = ?"
-                " ORDER BY calls.id",
-                (target,),
+        with reading(self._database) as connection:
+            calls = connection.execute(
+                "SELECT id, step_id, timeline, began FROM calls"
+                " WHERE outcome IN ('intent', 'unknown') ORDER BY id"
             ).fetchall()
+            rows = connection.execute(
+                _STEPS + _INTO + "JOIN calls ON calls.step_id = steps.id"
+                " AND calls.outcome IN ('intent', 'unknown')",
+                {"target": target},
+            )
+            steps = {step.id: step for step in map(_step, rows)}
         return [
-            OpenCall(call, self._steps("WHERE id = ?", step)[0], began)
-            for call, step, began in rows
+            OpenCall(call, steps[step], Moment(timeline, began))
+            for call, step, timeline, began in calls
+            if step in steps
         ]
 
     def claimed_ids(self, target: str) -> set[int]:
         """The ids in a workspace that steps of any run stand for."""
-        with self._reading() as connection:
+        with reading(self._database) as connection:
             rows = connection.execute(
-                "SELECT steps.target_id FROM steps JOIN runs ON runs.id = steps.run_id"
-                " JOIN workspaces ON workspaces.id = runs.target_id"
-                " WHERE steps.target_id IS NOT NULL AND workspaces.name = ?",
-                (target,),
-            ).fetchall()
-        return {target_id for (target_id,) in rows}
+                _TARGET_IDS + _INTO + "WHERE steps.target_id IS NOT NULL", {"target": target}
+            )
+            return {target_id for (target_id,) in rows}
 
     def id_map(self, source: str, target: str) -> dict[int, int]:
         """The target ids that imports gave to source ids, the newest for each."""
-        with self._reading() as connection:
+        with reading(self._database) as connection:
             rows = connection.execute(
-                "SELECT steps.source_id, steps.target_id FROM steps"
-                " JOIN runs ON runs.id = steps.run_id"
-                " JOIN workspaces AS t ON t.id = runs.target_id"
-                " JOIN workspaces AS s ON s.id = runs.source_id"
+                _ID_MAP + _INTO + "JOIN workspaces AS s"
+                " ON s.id = runs.source_id AND s.name = :source"
                 " WHERE runs.kind = 'import' AND steps.state IN ('done', 'adopted')"
-                " AND steps.source_id IS NOT NULL AND s.name = ? AND t.name = ?"
-                " ORDER BY steps.id",
-                (source, target),
-            ).fetchall()
-        return dict(rows)
+                " AND steps.source_id IS NOT NULL ORDER BY steps.id",
+                {"source": source, "target": target},
+            )
+            return dict(rows.fetchall())
 
     def _runs(self, where: str, *parameters: object) -> list[Run]:
-        with self._reading() as connection:
-            rows = connection.execute(_RUNS + where, parameters).fetchall()
-        return [_run(list(row)) for row in rows]
-
-    def _steps(self, where: str, *parameters: object) -> list[Step]:
-        with self._reading() as connection:
-            rows = connection.execute(_STEPS + where, parameters).fetchall()
-        return [Step(*row[:9], data=_object(row[9]), reason=row[10], error=row[11]) for row in rows]
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as connection, writing(self._database):
-            yield connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._lock:
-                yield self._database.conn
-        except sqlite3.Error as error:
-            raise unusable("the database", error) from error
+        with reading(self._database) as connection:
+            return [_run(row) for row in connection.execute(_RUNS + where, parameters)]
 
 
-def _run(columns: list[Any]) -> Run:
-    *columns, verified, fingerprint, report = columns
-    columns += [None if verified is None else bool(verified), fingerprint, _object(report)]
+def _check_plan_id(connection: sqlite3.Connection, plan_id: str) -> None:
+    found = connection.execute("SELECT id FROM runs WHERE plan_id = ?", (plan_id,)).fetchone()
+    if found is not None:
+        raise StoreError(
+            f"this plan was carried out already, as run {found[0]}",
+            hint=f"`oauthsync runs show {found[0]}` says how far it came; `oauthsync resume"
+            f" {found[0]}` carries it on; `oauthsync plan` makes a new one",
+        )
+
+
+def _insert_run(connection: sqlite3.Connection, run: NewRun, now: float) -> int:
+    return _inserted(
+        connection.execute(
+            "INSERT INTO runs (kind, target_id, source_id, snapshot_id, safety_snapshot_id,"
+            " undoes_run, started_at, state, plan_id, fingerprint, report) VALUES (?,"
+            " (SELECT id FROM workspaces WHERE name = ?),"
+            " (SELECT id FROM workspaces WHERE name = ?), ?, ?, ?, ?, 'running', ?, ?, ?)",
+            (
+                run.kind,
+                run.target,
+                run.source,
+                run.snapshot,
+                run.safety_snapshot,
+                run.undoes,
+                timestamp(now),
+                run.plan_id,
+                run.fingerprint,
+                strictjson.write(dict(run.report)),
+            ),
+        )
+    )
+
+
+def _step_row(run_id: int, position: int, step: NewStep) -> tuple[object, ...]:
+    return (
+        run_id,
+        position,
+        step.action,
+        step.source_id,
+        step.target_id,
+        step.provider,
+        step.name,
+        step.client_id,
+        strictjson.write(dict(step.data)),
+        step.reason,
+    )
+
+
+def _end_step(connection: sqlite3.Connection, step: int, ending: Ending) -> None:
+    connection.execute(
+        "UPDATE steps SET state = ?, target_id = coalesce(?, target_id), result = ?, error = ?"
+        " WHERE id = ?",
+        (ending.state, ending.target_id, ending.result, ending.error, step),
+    )
+
+
+def _mark_undone(connection: sqlite3.Connection, run: int | None) -> None:
+    connection.execute("UPDATE runs SET state = 'undone' WHERE id = ?", (run,))
+
+
+def _inserted(cursor: sqlite3.Cursor) -> int:
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def _run(row: Sequence[Any]) -> Run:
+    *first, verified, fingerprint, report = row
+    columns = (*first, None if verified is None else bool(verified), fingerprint, _object(report))
     return Run(*columns)
 
 
-def _step(columns: list[Any]) -> Step:
-    *columns, data, reason, error = columns
-    columns += [_object(data), reason, error]
+def _step(row: Sequence[Any]) -> Step:
+    *first, data, reason, result, error = row
+    columns = (*first, _object(data), reason, result, error)
     return Step(*columns)
 
 

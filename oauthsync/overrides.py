@@ -5,31 +5,41 @@
     client_id = "the-production-app"
     name = "{name} (prod)"
 
-`match` names a provider, a client id, a name (a glob), or several of them, which must all fit.
-Every entry that fits is applied, in the order of the file; `{name}` is the name so far. Pure.
+`match` names a provider, a client id, a name (a glob), or several of them, which must all fit the
+profile as the snapshot has it. Every entry that fits is applied, in the order of the file; `{name}`
+is the name so far, and nothing else in braces has a meaning. Pure: no I/O.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 
+from oauthsync import strictjson
 from oauthsync.errors import UsageError
 from oauthsync.profiles import Profile
+from oauthsync.strictjson import Json
+from oauthsync.tables import Table
+from oauthsync.text import inline
 
-_MATCHES = ("provider", "name", "client_id")
-_KEYS = ("match", "name", "client_id")
+_ADVICE = "no secret stands in this file: `oauthsync secrets set` puts it into the sidecar"
 
 
 @dataclass(frozen=True)
 class Override:
-    """One entry: None is "any" in a match, and "as it was" in what it sets."""
+    """One entry: None is "any" in a match, and "as it was" in what it sets.
 
-    provider_is: str | None
-    name_like: str | None
-    client_id_is: str | None
-    name: str | None
-    client_id: str | None
+    `where` is the entry's place in its file, for messages.
+    """
+
+    provider_is: str | None = None
+    name_like: str | None = None
+    client_id_is: str | None = None
+    name: str | None = None
+    client_id: str | None = None
+    where: str = field(default="an override", compare=False)
 
     def fits(self, profile: Profile) -> bool:
         """Whether the entry is about this profile."""
@@ -39,10 +49,24 @@ class Override:
             and (self.name_like is None or fnmatchcase(profile.name, self.name_like))
         )
 
+    def to_json(self) -> dict[str, Json]:
+        """The entry as it stands in a file; `from_entries` reads it."""
+        match = {
+            "provider": self.provider_is,
+            "name": self.name_like,
+            "client_id": self.client_id_is,
+        }
+        entry = {"match": _given(match), "name": self.name, "client_id": self.client_id}
+        return _given(entry)
 
-@dataclass(frozen=True)
+
+def _given(table: Mapping[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in table.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
-    """How a profile of the snapshot is to stand in the target."""
+    """How a profile of the snapshot is to stand in the target; nothing overrides its provider."""
 
     source: Profile
     name: str
@@ -50,7 +74,7 @@ class Wanted:
 
     @property
     def provider(self) -> str:
-        """The provider, which nothing overrides."""
+        """The provider."""
         return self.source.provider
 
     @property
@@ -58,73 +82,123 @@ class Wanted:
         """What makes two profiles interchangeable (`Profile.key`)."""
         return (self.provider, self.name, self.client_id)
 
+    @property
+    def is_as_it_was(self) -> bool:
+        """Whether no override changed it."""
+        return self.name == self.source.name and self.client_id == self.source.client_id
 
-def apply(overrides: Sequence[Override], source: Sequence[Profile]) -> tuple[Wanted, ...]:
-    """The profiles with all overrides applied; UsageError for an entry that fits none."""
-    for number, override in enumerate(overrides, 1):
-        if not any(override.fits(profile) for profile in source):
-            raise UsageError(
-                f"override {number} matches no profile of the snapshot",
-                hint="correct its `match`, or remove the entry",
-            )
-    return tuple(_wanted(overrides, profile) for profile in source)
+    def differing(self, profile: Profile) -> list[str]:
+        """The fields in which a profile of the target is not as wanted: `name`, `data.client_id`.
+
+        The secret fields of `data` do not count, and JSON values are the same where their canonical
+        text is: 1, 1.0 and true differ.
+        """
+        if self.source.document == profile.document and self.is_as_it_was:
+            return []
+        ours, theirs = more_data(self.source), more_data(profile)
+        found = ["name"] if profile.name != self.name else []
+        found += ["data.client_id"] if profile.client_id != self.client_id else []
+        found += [
+            f"data.{inline(name)}"
+            for name in sorted(ours.keys() | theirs.keys())
+            if ours.get(name) != theirs.get(name)
+        ]
+        return found
+
+
+def more_data(profile: Profile) -> dict[str, str]:
+    """What `data` holds beside the client id and secrets: canonical JSON by name."""
+    # As the API is documented there is nothing more, and to parse 100,000 documents takes seconds.
+    if _NO_MORE_DATA.match(profile.document):
+        return {}
+    data = profile.data
+    return {name: strictjson.canonical(data[name]) for name in data if name != "client_id"}
+
+
+_NO_MORE_DATA = re.compile(
+    rb'\{(?:"created_at":"[^"\\]*",)?"data":\{"client_id":"(?:[^"\\]|\\.)*"\}[,}]'
+)
+
+
+def apply(overrides: Sequence[Override], source: Sequence[Profile]) -> list[Wanted]:
+    """The profiles with all overrides applied, in their order."""
+    return [_wanted(overrides, profile) for profile in source]
 
 
 def _wanted(overrides: Sequence[Override], profile: Profile) -> Wanted:
-    wanted = Wanted(profile, profile.name, profile.client_id)
+    name, client_id = profile.name, profile.client_id
     for override in overrides:
         if override.fits(profile):
             if override.name is not None:
-                wanted = replace(wanted, name=override.name.replace("{name}", wanted.name))
+                name = override.name.replace("{name}", name)
             if override.client_id is not None:
-                wanted = replace(wanted, client_id=override.client_id)
-    return wanted
+                client_id = override.client_id
+    return Wanted(profile, name, client_id)
+
+
+def check(overrides: Sequence[Override], source: Sequence[Profile]) -> None:
+    """Raise UsageError for an entry that fits no profile."""
+    for override in overrides:
+        if not any(override.fits(profile) for profile in source):
+            raise UsageError(
+                f"{override.where} matches no profile of the snapshot",
+                hint="correct its `match`, or remove the entry",
+            )
 
 
 def parse(text: bytes, *, where: str) -> tuple[Override, ...]:
-    """The entries of an overrides file; UsageError names the entry and what is wrong with it."""
-    try:
-        document = tomllib.loads(text.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{where} is not TOML: {error}") from error
-    entries = document.pop("override", [])
-    if document or not isinstance(entries, list):
-        raise UsageError(f"{where}: only [[override]] entries may stand in an overrides file")
-    return tuple(
-        _parse_entry(entry, f"{where}: override {number}")
-        for number, entry in enumerate(entries, 1)
-    )
+    """The entries of an overrides file; `where` is its name.
+
+    Raises UsageError, which names the file, the entry (the first is `override.1`) and the key.
+    """
+    root = Table(Path(where), (), _toml(text, where))
+    root.check_keys(("override",), secret_advice=_ADVICE)
+    return from_entries(root.values.get("override", []), where=where)
 
 
-def _parse_entry(entry: object, where: str) -> Override:
-    if not isinstance(entry, Mapping):
-        raise UsageError(f"{where} is not a table")
-    _only(entry, _KEYS, where)
-    match = entry.get("match")
-    if not isinstance(match, Mapping) or not match:
+def from_entries(entries: object, *, where: str) -> tuple[Override, ...]:
+    """The overrides that a list of entries describes. UsageError as `parse`."""
+    if not isinstance(entries, list):
         raise UsageError(
-            f"{where} has no `match`", hint='for example match = { provider = "hubspot" }'
+            f"override in {where} is not a list of entries",
+            hint="begin each entry with [[override]], in double brackets",
         )
-    _only(match, _MATCHES, f"{where}, match")
-    name, client_id = _text(entry, "name", where), _text(entry, "client_id", where)
-    if name is None and client_id is None:
-        raise UsageError(f"{where} sets neither `name` nor `client_id`")
-    return Override(
-        provider_is=_text(match, "provider", where),
-        name_like=_text(match, "name", where),
-        client_id_is=_text(match, "client_id", where),
-        name=name,
-        client_id=client_id,
+    return tuple(_entry(entry, str(number), where) for number, entry in enumerate(entries, 1))
+
+
+def _entry(value: object, number: str, where: str) -> Override:
+    entry = Table(Path(where), ("override",), {number: value}).table(number)
+    entry.check_keys(("match", "name", "client_id"), secret_advice=_ADVICE)
+    match = entry.table("match")
+    match.check_keys(("provider", "name", "client_id"), secret_advice=_ADVICE)
+    override = Override(
+        provider_is=match.text("provider"),
+        name_like=match.text("name"),
+        client_id_is=match.text("client_id"),
+        name=entry.text("name"),
+        client_id=entry.text("client_id"),
+        where=entry.place(),
     )
+    if not match.values:
+        raise UsageError(
+            f"{entry.place('match')} is missing or empty",
+            hint='write, for example, match = { provider = "hubspot" }',
+        )
+    if override.name is None and override.client_id is None:
+        raise UsageError(
+            f"{entry.place()} sets nothing", hint="give it a `name`, a `client_id`, or both"
+        )
+    return override
 
 
-def _only(table: Mapping[str, object], known: Sequence[str], where: str) -> None:
-    if unknown := sorted(table.keys() - set(known)):
-        raise UsageError(f"{where}: unknown key {unknown[0]!r}", hint=f"known: {', '.join(known)}")
-
-
-def _text(table: Mapping[str, object], key: str, where: str) -> str | None:
-    value = table.get(key)
-    if value is not None and (not isinstance(value, str) or not value):
-        raise UsageError(f"{where}: `{key}` must be a text that is not empty")
-    return value
+def _toml(text: bytes, where: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text.decode("utf-8"))
+    except UnicodeDecodeError:
+        why = "not UTF-8"
+    except tomllib.TOMLDecodeError as error:
+        why = str(error)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, nesting without end
+        why = "a value beyond all bounds"
+    # Not `from` the parser's error: it may hold the whole text, and that a misplaced secret.
+    raise UsageError(f"{where} is not valid TOML: {why}", hint="correct it at that place")

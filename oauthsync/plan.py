@@ -1,22 +1,26 @@
 """What an import would do to a target, step by step. Pure: no I/O, no clock, no logging.
 
-A plan is sorted, and its fingerprint covers the snapshot, the target as listed (without what
-others' use of it moves), and every step: two plans with one fingerprint do the same to the same
-target.
+Nothing in a target is ever deleted. A plan is sorted, and does not depend on the order of what it
+is made from. Its fingerprint covers the snapshot, every step, and the target as listed, but of each
+profile there only what an import could change: two plans with one fingerprint do the same to the
+same target, however often its profiles were used meanwhile.
 """
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from operator import attrgetter
 from typing import ClassVar, Literal, TypeAlias
 
-from oauthsync import matching, overrides, profiles, strictjson
+from oauthsync import matching, overrides, profiles
 from oauthsync.errors import UsageError
-from oauthsync.overrides import Override, Wanted
+from oauthsync.matching import listed
+from oauthsync.overrides import Override, Wanted, more_data
 from oauthsync.profiles import Profile
 from oauthsync.strictjson import Json
+from oauthsync.tables import suggestion
 
 OnExisting = Literal["update", "skip", "fail"]
 
@@ -34,17 +38,39 @@ class Selection:
     ids: tuple[int, ...] = ()
 
     def holds(self, profile: Profile) -> bool:
-        """Whether a profile is selected: each kind of condition that was given must hold."""
+        """Whether a profile is selected: each kind of condition that was given must hold.
+
+        A name is a glob, and the snapshot's, whatever the overrides make of it.
+        """
         return (
             (not self.names or any(fnmatchcase(profile.name, glob) for glob in self.names))
             and (not self.providers or profile.provider in self.providers)
             and (not self.ids or profile.id in self.ids)
         )
 
+    def check(self, source: Sequence[Profile]) -> None:
+        """Raise UsageError where a condition holds for no profile, or all together do not."""
+        if unknown := set(self.ids) - {profile.id for profile in source}:
+            raise UsageError(f"--id: the snapshot has no profile {min(unknown)}")
+        known = {profile.provider for profile in source}
+        if unheard := sorted(set(self.providers) - known):
+            raise UsageError(
+                f"--provider: the snapshot has no profile of {unheard[0]!r}",
+                hint=suggestion(unheard[0], sorted(known)),
+            )
+        for glob in self.names:
+            if not any(fnmatchcase(profile.name, glob) for profile in source):
+                raise UsageError(
+                    f"--only: no profile of the snapshot is named {glob!r}",
+                    hint="upper and lower case differ; * stands for any text, ? for a character",
+                )
+        if self != Selection() and not any(self.holds(profile) for profile in source):
+            raise UsageError("--only, --provider and --id together select no profile")
+
 
 @dataclass(frozen=True)
 class Options:
-    """What the user wants of an import."""
+    """What the user wants of an import; `maps` are source ids to target ids."""
 
     selection: Selection = Selection()
     on_existing: OnExisting = "skip"
@@ -54,29 +80,59 @@ class Options:
     overrides: tuple[Override, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Step:
-    """One profile of the snapshot, and how it is to stand in the target.
-
-    `data` is what is sent as `data`, without the client id's secrets; `uses` counts the connections
-    and customers of the target's profile (None: unknown), `source_uses` those of the source.
-    """
+    """One profile of the snapshot as it is wanted, its match in the target, and why."""
 
     action: ClassVar[str]
-    source_id: int
-    target_id: int | None
-    provider: str
-    name: str
-    client_id: str | None
+    wanted: Wanted
+    match: Profile | None
     reason: str
-    data: Mapping[str, Json] = field(repr=False)
-    uses: int | None = 0
-    source_uses: int | None = 0
+
+    @property
+    def source_id(self) -> int:
+        """The id in the snapshot."""
+        return self.wanted.source.id
+
+    @property
+    def target_id(self) -> int | None:
+        """The id in the target, where there is a match."""
+        return self.match.id if self.match else None
+
+    @property
+    def provider(self) -> str:
+        """The provider."""
+        return self.wanted.provider
+
+    @property
+    def name(self) -> str:
+        """The name that is wanted."""
+        return self.wanted.name
+
+    @property
+    def client_id(self) -> str | None:
+        """The client id that is wanted."""
+        return self.wanted.client_id
 
     @property
     def key(self) -> tuple[str, str, str | None]:
         """What makes two steps interchangeable (`Profile.key`)."""
-        return (self.provider, self.name, self.client_id)
+        return self.wanted.key
+
+    @property
+    def data(self) -> dict[str, Json]:
+        """What a write sends as `data`, without the secrets."""
+        return {**self.wanted.source.data, "client_id": self.client_id}
+
+    @property
+    def uses(self) -> int | None:
+        """How many connections and customers use the match (None: unknown)."""
+        return self.match.uses if self.match else 0
+
+    @property
+    def source_uses(self) -> int | None:
+        """How many used the profile at the time of the snapshot (None: unknown)."""
+        return self.wanted.source.uses
 
     def to_json(self) -> dict[str, Json]:
         """The step as users see it."""
@@ -91,35 +147,35 @@ class _Step:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Create(_Step):
     """The target has no such profile."""
 
     action = "create"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Update(_Step):
     """The target's profile differs, or is to get the sidecar's secret."""
 
     action = "update"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unchanged(_Step):
     """The target has it as it is wanted."""
 
     action = "unchanged"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Skip(_Step):
     """It is left as it is, on the user's word."""
 
     action = "skip"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Blocked(_Step):
     """It cannot be done, and so nothing is."""
 
@@ -161,14 +217,12 @@ class Plan:
         """What about this plan takes an explicit yes."""
         updates = [step for step in self.steps if isinstance(step, Update)]
         found = []
-        share = len(updates) / self.target_size if self.target_size else 0
-        if self.target_size > SMALL_TARGET and share > MAX_UPDATED_SHARE:
+        if self.target_size > SMALL_TARGET and len(updates) > MAX_UPDATED_SHARE * self.target_size:
             found.append(f"it updates {len(updates)} of the target's {self.target_size} profiles")
-        found += [
-            f"it updates {step.name!r} ({step.provider}, id {step.target_id}), which is in use"
-            for step in updates
-            if step.uses != 0
-        ]
+        for step in updates:
+            if step.uses != 0:
+                used = "is in use" if step.uses else "may be in use: the API does not say"
+                found.append(f"it updates {step.name!r} (id {step.target_id}), which {used}")
         return tuple(found)
 
     def to_json(self) -> dict[str, Json]:
@@ -186,8 +240,9 @@ class Plan:
 class Situation:
     """Everything that a plan is made from, beside the user's options.
 
-    `apps` are the (provider, client id) pairs whose secret is at hand; `id_map` says which target
-    ids earlier imports gave to source ids.
+    `same_workspace`: the target is the one that the snapshot was taken of. `apps` holds the
+    (provider, client id) pairs whose secret is at hand, and is asked only about what would be
+    written. `id_map` says which target ids earlier imports gave to source ids.
     """
 
     snapshot: int
@@ -195,143 +250,127 @@ class Situation:
     target_name: str
     target: Sequence[Profile]
     same_workspace: bool
-    apps: frozenset[tuple[str, str]]
+    apps: Container[tuple[str, str]]
     id_map: Mapping[int, int]
 
 
 def make(situation: Situation, options: Options) -> Plan:
     """The plan for a situation. UsageError where an option names what is not there."""
-    _check_selection(options.selection, situation.source)
+    options.selection.check(situation.source)
+    overrides.check(options.overrides, situation.source)
     wanted = overrides.apply(options.overrides, situation.source)
-    matches = matching.match(
-        wanted,
-        situation.target,
-        maps=options.maps,
-        same_workspace=situation.same_workspace,
-        id_map=situation.id_map,
+    matches = _match(situation, wanted, options.maps)
+    selected = [each for each in wanted if options.selection.holds(each.source)]
+    selected.sort(key=lambda each: (each.provider, each.name, each.source.id))
+    blockers = {**matches.ambiguous, **_collisions(selected)}
+    steps = tuple(
+        _step(
+            each,
+            matches.found.get(each.source.id),
+            blockers.get(each.source.id),
+            situation.apps,
+            options,
+        )
+        for each in selected
     )
-    collisions = _collisions(wanted)
-    steps = []
-    for each in wanted:
-        source_id = each.source.id
-        if options.selection.holds(each.source):
-            blocker = matches.ambiguous.get(source_id) or collisions.get(source_id)
-            steps.append(
-                _step(each, matches.found.get(source_id), blocker, situation.apps, options)
-            )
-    steps.sort(key=lambda step: (step.provider, step.name, step.source_id))
     return Plan(
         target=situation.target_name,
         snapshot=situation.snapshot,
         fingerprint=_fingerprint(situation, steps),
         target_size=len(situation.target),
-        steps=tuple(steps),
+        steps=steps,
     )
 
 
-def _check_selection(selection: Selection, source: Sequence[Profile]) -> None:
-    if unknown := set(selection.ids) - {profile.id for profile in source}:
-        raise UsageError(f"--id: the snapshot has no profile {min(unknown)}")
-    if selection != Selection() and not any(selection.holds(profile) for profile in source):
-        raise UsageError("no profile of the snapshot is selected by --only, --provider and --id")
+def lacking(situation: Situation, options: Options) -> tuple[Profile, ...]:
+    """The selected profiles of a snapshot that the target has no match for.
+
+    For a look at other snapshots than the plan's: `--map` is of no account, and options that name
+    what the snapshot does not have are no error.
+    """
+    wanted = overrides.apply(options.overrides, situation.source)
+    matches = _match(situation, wanted, {})
+    return tuple(
+        profile
+        for profile in situation.source
+        if options.selection.holds(profile)
+        and profile.id not in matches.found
+        and profile.id not in matches.ambiguous
+    )
+
+
+def _match(
+    situation: Situation, wanted: Sequence[Wanted], maps: Mapping[int, int]
+) -> matching.Matches:
+    return matching.match(
+        wanted,
+        situation.target,
+        maps=maps,
+        same_workspace=situation.same_workspace,
+        id_map=situation.id_map,
+    )
 
 
 def _collisions(wanted: Sequence[Wanted]) -> dict[int, str]:
-    """Profiles that differed in the snapshot and would be alike after the overrides."""
-    names: dict[tuple[str, str], list[Wanted]] = defaultdict(list)
-    keys: dict[tuple[str, str, str | None], list[Wanted]] = defaultdict(list)
+    """Why profiles that the snapshot tells apart would not be told apart in the target."""
+    if all(each.is_as_it_was for each in wanted):
+        return {}
+    names: dict[object, list[Profile]] = defaultdict(list)
+    keys: dict[object, list[Profile]] = defaultdict(list)
     for each in wanted:
-        names[each.provider, each.name].append(each)
-        keys[each.key].append(each)
-    alike = [group for group in names.values() if len({each.source.name for each in group}) > 1]
-    alike += [group for group in keys.values() if len({each.source.key for each in group}) > 1]
-    return {
-        each.source.id: "the overrides make profiles "
-        + ", ".join(str(other.source.id) for other in group)
-        + " alike"
-        for group in alike
-        for each in group
-    }
+        names[each.provider, each.name].append(each.source)
+        keys[each.key].append(each.source)
+    alike = [group for group in names.values() if len({each.name for each in group}) > 1]
+    alike += [group for group in keys.values() if len({each.key for each in group}) > 1]
+    found = {}
+    for group in alike:
+        ids = sorted(each.id for each in group)
+        found.update(dict.fromkeys(ids, f"the overrides make {listed(ids)} alike"))
+    return found
 
 
 def _step(
     wanted: Wanted,
     match: Profile | None,
     blocker: str | None,
-    apps: frozenset[tuple[str, str]],
+    apps: Container[tuple[str, str]],
     options: Options,
 ) -> Step:
-    def step(kind: type[Step], reason: str) -> Step:
-        return kind(
-            source_id=wanted.source.id,
-            target_id=match.id if match else None,
-            provider=wanted.provider,
-            name=wanted.name,
-            client_id=wanted.client_id,
-            reason=reason,
-            data=_data(wanted),
-            uses=match.uses if match else 0,
-            source_uses=wanted.source.uses,
-        )
+    kind, reason = (Blocked, blocker) if blocker else _intent(wanted, match, options)
+    if kind is Create or kind is Update:
+        if not wanted.client_id:
+            kind, reason = Blocked, "it has no client id; an override can give it one"
+        elif (wanted.provider, wanted.client_id) not in apps:
+            kind = Skip if options.allow_missing else Blocked
+            reason = "its client secret is missing"
+    return kind(wanted, match, reason)
 
-    def write(kind: type[Create] | type[Update], reason: str) -> Step:
-        if wanted.client_id is None:
-            return step(Blocked, "the snapshot has no client id for it")
-        if (wanted.provider, wanted.client_id) not in apps:
-            missing = "its client secret is missing"
-            return step(Skip if options.allow_missing else Blocked, missing)
-        return step(kind, reason)
 
-    if blocker:
-        return step(Blocked, blocker)
+def _intent(wanted: Wanted, match: Profile | None, options: Options) -> tuple[type[Step], str]:
+    """What to do with a profile where nothing is in the way, and why."""
     if match is None:
-        return write(Create, "not in target")
-    differing = _differing(wanted, match)
-    if "provider" in differing:
-        return step(Blocked, f"the target's profile {match.id} is of {match.provider!r}")
-    if not differing:
-        if options.push_secrets:
-            return write(Update, "to give it the sidecar's secret")
-        return step(Unchanged, "same in target")
-    reason = f"differs in {', '.join(differing)}"
-    match options.on_existing:
-        case "update":
-            return write(Update, reason)
-        case "skip":
-            return step(Skip, reason)
-        case "fail":
-            return step(Blocked, reason)
+        return Create, "not in target"
+    if differing := wanted.differing(match):
+        return _ON_EXISTING[options.on_existing], f"differs in {listed(differing)}"
+    if options.push_secrets:
+        return Update, "to give it the sidecar's secret"
+    return Unchanged, "same in target"
 
 
-def _data(wanted: Wanted) -> dict[str, Json]:
-    return {**wanted.source.data, "client_id": wanted.client_id}
-
-
-def _differing(wanted: Wanted, profile: Profile) -> list[str]:
-    """The fields in which a target profile is not as wanted."""
-    if wanted.source.document == profile.document and wanted.key == profile.key:
-        return []
-    found = []
-    if profile.provider != wanted.provider:
-        found.append("provider")
-    if profile.name != wanted.name:
-        found.append("name")
-    there: dict[str, Json] = {"client_id": profile.client_id, **profile.data}
-    data = _data(wanted)
-    found += [
-        f"data.{name}"
-        for name in sorted(there.keys() | data.keys())
-        if (name in there) != (name in data)
-        or strictjson.canonical(there.get(name)) != strictjson.canonical(data.get(name))
-    ]
-    return found
+_ON_EXISTING: Mapping[OnExisting, type[Step]] = {"update": Update, "skip": Skip, "fail": Blocked}
 
 
 def _fingerprint(situation: Situation, steps: Sequence[Step]) -> str:
-    digest = hashlib.sha256(profiles.digest(situation.source).encode("ascii"))
-    for profile in sorted(situation.target, key=lambda each: each.id):
-        digest.update(profile.significant.encode("utf-8") + b"\n")
+    digest = hashlib.sha256()
+
+    def cover(*values: object) -> None:
+        # `ascii` tells any two rows apart, and is the same in every version of Python.
+        digest.update(ascii(values).encode("ascii"))
+
+    cover(situation.target_name, profiles.digest(situation.source))
+    for profile in sorted(situation.target, key=attrgetter("id")):
+        cover(profile.id, *profile.key, *sorted(more_data(profile).items()))
     for step in steps:
-        value: Json = {**step.to_json(), "data": dict(step.data), "uses": step.uses}
-        digest.update(strictjson.canonical(value).encode("utf-8") + b"\n")
+        in_use = isinstance(step, Update) and step.uses != 0
+        cover(step.action, step.source_id, step.target_id, *step.key, step.reason, in_use)
     return f"sha256:{digest.hexdigest()}"

@@ -97,7 +97,7 @@ def from_json(value: Json) -> Profile:
         data = value.get("data")
         if isinstance(data, dict) and not data.keys().isdisjoint(SECRET_FIELDS):
             value = {**value, "data": _without_secrets(data)}
-    return _profile(value, strictjson.canonical(value).encode("utf-8"))
+    return from_parsed(value, strictjson.canonical(value).encode("utf-8"))
 
 
 def from_document(document: bytes) -> Profile:
@@ -109,14 +109,11 @@ def from_document(document: bytes) -> Profile:
         value = strictjson.parse(document)
     except ValueError as error:
         raise MalformedProfileError(f"a profile's document is not JSON: {error}") from error
-    return _profile(value, document)
+    return from_parsed(value, document)
 
 
-def _without_secrets(data: dict[str, Json]) -> dict[str, Json]:
-    return {name: value for name, value in data.items() if name not in SECRET_FIELDS}
-
-
-def _profile(value: Json, document: bytes) -> Profile:
+def from_parsed(value: Json, document: bytes) -> Profile:
+    """As `from_document`, for whoever has parsed the document already."""
     if not isinstance(value, dict):
         raise MalformedProfileError("a profile is not an object")
     profile_id = value.get("id")
@@ -136,7 +133,7 @@ def _profile(value: Json, document: bytes) -> Profile:
         provider=sys.intern(_string(value, "provider")),
         client_id=client_id,
         user_id=user_id if is_id(user_id) else None,
-        uses=_sum([value.get(name) for name in COUNTS]),
+        uses=_uses(value.get(COUNTS[0]), value.get(COUNTS[1])),
         document=document,
     )
 
@@ -146,6 +143,10 @@ def is_id(value: Json) -> TypeGuard[int]:
     return type(value) is int and 0 < value <= MAX_ID
 
 
+def _without_secrets(data: dict[str, Json]) -> dict[str, Json]:
+    return {name: value for name, value in data.items() if name not in SECRET_FIELDS}
+
+
 def _string(value: dict[str, Json], name: str) -> str:
     found = value.get(name)
     if not isinstance(found, str):
@@ -153,13 +154,11 @@ def _string(value: dict[str, Json], name: str) -> str:
     return found
 
 
-def _sum(counts: Iterable[Json]) -> int | None:
-    total = 0
-    for count in counts:
-        if type(count) is not int:
-            return None
-        total += count
-    return total
+def _uses(connections: Json, customers: Json) -> int | None:
+    # A negative count is none that could be trusted to cancel out another.
+    if type(connections) is int and type(customers) is int and min(connections, customers) >= 0:
+        return connections + customers
+    return None
 
 
 def digest(profiles: Iterable[Profile]) -> str:

@@ -1,13 +1,30 @@
-"""Progress for people: one moving line on a terminal, plain lines elsewhere, never on stdout."""
+"""Progress for people, on stderr: one moving line on a terminal, plain lines elsewhere.
 
+Whoever watches may go at any time: a line that cannot be written stops nothing.
+"""
+
+import contextlib
+import os
 import threading
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TextIO
 
-from oauthsync.events import Event, Listener, PageRead, StepEnded, Waiting, ignore
+from oauthsync.events import Event, PageRead, StepEnded, Waiting
+from oauthsync.text import count_of, inline
+
+PER_PAGE = 100
+WINDOW = 60.0
 
 NOTABLE = 5.0
 """Seconds of waiting that are worth a line where there is no terminal."""
+
+EVERY = 10.0
+"""Seconds between two lines where there is no terminal."""
+
+REDRAW = 0.1
+"""Seconds between two states of the moving line: each costs a system call."""
 
 _REASONS = {
     "quota": "the request quota",
@@ -15,67 +32,205 @@ _REASONS = {
     "unknown outcome": "the server to be done with a request that got no answer",
 }
 
-
-def listener_for(stream: TextIO, *, quiet: bool, verbose: bool) -> Listener:
-    """What shows events on this stream."""
-    if quiet:
-        return ignore
-    if stream.isatty():
-        return _MovingLine(stream)
-    return _PlainLines(stream, verbose=verbose)
+Now = Callable[[], float]
 
 
-class _PlainLines:
-    """A line for what takes long; with `verbose`, for everything."""
+@dataclass(frozen=True)
+class Pace:
+    """What an estimate needs of a workspace: its quota, and how many profiles it probably has."""
 
-    def __init__(self, stream: TextIO, *, verbose: bool) -> None:
-        self._stream = stream
-        self._verbose = verbose
+    requests_per_minute: int
+    profiles: int = 0
+
+
+PaceOf = Callable[[str], Pace]
+"""A workspace's pace, by its name."""
+
+
+@dataclass
+class Job:
+    """What is known of the work on one workspace; `wait_ends` is by the clock of the events."""
+
+    workspace: str
+    reading: int = 0
+    profiles: int = 0
+    most_profiles: int = 0
+    done: int = 0
+    total: int = 0
+    wait_ends: float = 0.0
+    waits_for: str = ""
+
+    def take(self, event: Event, now: float) -> None:
+        """Note what has happened."""
+        match event:
+            case PageRead():
+                self.reading, self.profiles, self.total = event.reading, event.profiles, 0
+                self.most_profiles = max(self.most_profiles, event.profiles)
+            case StepEnded():
+                self.done, self.total = event.done, event.total
+            case Waiting():
+                self.wait_ends, self.waits_for = now + event.seconds, event.reason
+
+    def describe(self, now: float, pace_of: PaceOf) -> str:
+        """The state in one line: how far it is, what it waits for, when it may end."""
+        parts = [self._progress()]
+        if (seconds := self.wait_ends - now) > 0:
+            parts.append(f"waiting {_duration(seconds)} for {_REASONS[self.waits_for]}")
+            if (
+                self.waits_for == "quota"
+                and (left := self.time_left(pace_of(self.workspace))) is not None
+            ):
+                parts.append(f"about {_duration(seconds + left)} to go")
+        return f"{inline(self.workspace)}: {', '.join(parts)}"
+
+    def time_left(self, pace: Pace) -> float | None:
+        """Seconds from the end of a wait for the quota to that of the work; None: nobody knows.
+
+        A sliding window gives its slots back in the order and at the pace in which they were used.
+        """
+        left = self._requests_left(pace)
+        return WINDOW * ((left - 1) // pace.requests_per_minute) if left > 0 else None
+
+    def _requests_left(self, pace: Pace) -> int:
+        if self.total:
+            return self.total - self.done
+        known = max(pace.profiles, self.most_profiles if self.reading > 1 else 0)
+        pages = -(-known // PER_PAGE)
+        read = (max(self.reading, 1) - 1) * pages + -(-self.profiles // PER_PAGE)
+        # A list of more than one page is read twice.
+        return (pages if pages < 2 else 2 * pages) - read
+
+    def _progress(self) -> str:
+        if self.total:
+            return f"{self.done} of {self.total} done"
+        again = " again" if self.reading > 1 else ""
+        return f"{count_of(self.profiles, 'profile')} read{again}"
+
+
+def describe_all(jobs: Mapping[str, Job], now: float, pace_of: PaceOf) -> str:
+    """The state of all jobs in one line."""
+    if len(jobs) == 1:
+        [job] = jobs.values()
+        return job.describe(now, pace_of)
+    read = sum(job.most_profiles for job in jobs.values())
+    told = f"{len(jobs)} workspaces, {count_of(read, 'profile')} read"
+    waits = [job.wait_ends - now for job in jobs.values() if job.wait_ends > now]
+    if waits:
+        told += f", {len(waits)} waiting for up to {_duration(max(waits))}"
+    return told
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+class Progress:
+    """Listens to events and shows nothing: the base of what does."""
 
     def __call__(self, event: Event) -> None:
-        if self._verbose or (isinstance(event, Waiting) and event.seconds >= NOTABLE):
-            self._stream.write(describe(event) + "\n")
+        """Take an event, from any thread."""
+
+    def wipe(self) -> None:
+        """Leave the stream to somebody else."""
+
+
+class _Shown(Progress):
+    def __init__(self, stream: TextIO, pace_of: PaceOf, now: Now) -> None:
+        self._stream = stream
+        self._pace_of = pace_of
+        self._now = now
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+
+    def _take(self, event: Event) -> Job:
+        job = self._jobs.setdefault(event.workspace, Job(event.workspace))
+        job.take(event, self._now())
+        return job
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
             self._stream.flush()
 
 
-class _MovingLine:
-    """The newest event, in one line that is written over and wiped at the end."""
+class PlainLines(_Shown):
+    """A line now and then, and for each long wait; with `verbose`, for everything."""
 
-    def __init__(self, stream: TextIO) -> None:
-        import atexit
-
-        self._stream = stream
-        self._lock = threading.Lock()
-        self._shown = 0.0
-        atexit.register(self._wipe)
+    def __init__(
+        self, stream: TextIO, pace_of: PaceOf, now: Now = time.monotonic, *, verbose: bool
+    ) -> None:
+        super().__init__(stream, pace_of, now)
+        self._verbose = verbose
+        self._told = now()
 
     def __call__(self, event: Event) -> None:
+        """Take an event, from any thread."""
         with self._lock:
-            now = time.monotonic()
-            # A terminal shows no more than some lines a second, and each costs a system call.
-            if isinstance(event, Waiting) or now - self._shown > 0.05:
-                self._shown = now
-                self._stream.write(f"\r\x1b[K{describe(event)}")
-                self._stream.flush()
+            job = self._take(event)
+            now = self._now()
+            is_long_wait = isinstance(event, Waiting) and event.seconds >= NOTABLE
+            if not (self._verbose or is_long_wait or now - self._told >= EVERY):
+                return
+            self._told = now
+            line = job.describe(now, self._pace_of)
+            if isinstance(event, StepEnded):
+                line += f", {event.action} {inline(event.name)}"
+            self._write(f"{line}\n")
 
-    def _wipe(self) -> None:
+
+class MovingLine(_Shown):
+    """The state of everything in one line, which is written over, and counts waits down."""
+
+    def __init__(self, stream: TextIO, pace_of: PaceOf, now: Now = time.monotonic) -> None:
+        super().__init__(stream, pace_of, now)
+        self._drawn: float | None = None
+        self._ticker: threading.Thread | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Take an event, from any thread."""
         with self._lock:
-            if self._shown:
-                self._stream.write("\r\x1b[K")
-                self._stream.flush()
+            self._take(event)
+            if self._ticker is None:
+                self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
+                self._ticker.start()
+            # What is not drawn now is drawn by the next event, or by the ticker.
+            if self._drawn is None or self._now() - self._drawn >= REDRAW:
+                self._draw()
+
+    def wipe(self) -> None:
+        """Leave the stream to somebody else; the next event brings the line back."""
+        with self._lock:
+            if self._drawn is not None:
+                self._drawn = None
+                self._write("\r\x1b[K")
+
+    def _draw(self) -> None:
+        from oauthsync.layout import shortened
+
+        self._drawn = self._now()
+        line = describe_all(self._jobs, self._drawn, self._pace_of)
+        # A line that wraps cannot be written over.
+        self._write(f"\r\x1b[K{shortened(line, _columns(self._stream) - 1)}")
+
+    def _tick(self) -> None:
+        while True:
+            time.sleep(1.0)
+            with self._lock:
+                if self._drawn is not None:
+                    self._draw()
 
 
-def describe(event: Event) -> str:
-    """An event in one line."""
-    from oauthsync.render import inline
+def _columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
 
-    match event:
-        case PageRead():
-            text = f"{event.profiles} profiles read"
-            if event.reading > 1:
-                text += f", reading {event.reading}"
-        case Waiting():
-            text = f"waiting {event.seconds:.0f} s for {_REASONS[event.reason]}"
-        case StepEnded():
-            text = f"{event.done}/{event.total}: {event.action} {inline(event.name)}"
-    return f"{inline(event.workspace)}: {text}"
+
+def progress_on(stream: TextIO | None, pace_of: PaceOf, *, quiet: bool, verbose: bool) -> Progress:
+    """What shows progress on a stream (None: there is none)."""
+    if stream is None or quiet:
+        return Progress()
+    if stream.isatty() and not verbose and os.environ.get("TERM") != "dumb":
+        return MovingLine(stream, pace_of)
+    return PlainLines(stream, pace_of, verbose=verbose)

@@ -1,204 +1,313 @@
 """Results as text for people: tables, plans, differences. The only place that knows colours.
 
-Names come from an API, so nothing of them reaches the terminal but what can be seen: control and
-direction characters are shown escaped. Columns line up by the width that a terminal gives each
-character. Everything can be read without colour.
+Every line can be read without colour: a symbol says what a colour says. What was asked to be listed
+is folded on a terminal only, so that a pipe gets all of it; what is told about a plan, a difference
+or a run is folded everywhere, with its count. `verbose` folds and shortens nothing.
 """
 
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import click
-from rich.cells import cell_len, set_cell_size
 
-from oauthsync.importer import Report
-from oauthsync.plan import Plan, Step
-from oauthsync.profiles import Change, Difference, Profile
-from oauthsync.strictjson import Json, write
-from oauthsync.undo import UndoPlan
+from oauthsync import strictjson
+from oauthsync.layout import cell, columns
+from oauthsync.text import inline as inline  # for whoever renders elsewhere
+from oauthsync.text import visible as visible
+
+if TYPE_CHECKING:
+    from oauthsync.importer import Report
+    from oauthsync.plan import Step
+    from oauthsync.profiles import Change, Difference, Profile
+    from oauthsync.restore import Carried, Prepared
+    from oauthsync.runs import Step as RunStep
+    from oauthsync.snapshots import LogEntry
+    from oauthsync.strictjson import Json
+    from oauthsync.undo import UndoPlan
 
 FOLD = 20
 """Lines of a list that are shown unless everything is asked for."""
 
-MAX_CELL = 60
-
-_SYMBOLS = {"create": "+", "update": "~", "unchanged": "=", "skip": "·", "blocked": "!"}
-_COLORS = {"create": "green", "update": "yellow", "blocked": "red"}
+MAX_VALUE = 200
+"""Characters of a JSON value that are shown."""
 
 
-def visible(text: str) -> str:
-    """Text whose control and direction characters are escaped, except line breaks."""
-    return "".join(_escaped(character) for character in text)
+@dataclass(frozen=True)
+class Mark:
+    """How one kind of line is marked, and what its hidden ones are called."""
+
+    symbol: str
+    color: str | None
+    words: str
 
 
-def _escaped(character: str) -> str:
-    hidden = unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp", "Co", "Cn")
-    turns = unicodedata.bidirectional(character) in _DIRECTIONS
-    if character != "\n" and (hidden or turns):
-        return character.encode("unicode_escape", "surrogatepass").decode("ascii")
-    return character
+MARKS: Mapping[str, Mark] = {
+    "create": Mark("+", "green", "to create"),
+    "update": Mark("~", "yellow", "to update"),
+    "unchanged": Mark("=", None, "unchanged"),
+    "skip": Mark(".", None, "skipped"),
+    "blocked": Mark("!", "red", "blocked"),
+    "added": Mark("+", "green", "added"),
+    "removed": Mark("-", "red", "removed"),
+    "changed": Mark("~", "yellow", "changed"),
+    "delete": Mark("-", "red", "to delete"),
+    "put back": Mark("~", "yellow", "to put back"),
+    "left": Mark("!", "red", "left as they are"),
+    "failed": Mark("!", "red", "not done"),
+    "in use": Mark(">", "yellow", "to be chosen again"),
+}
 
 
-_DIRECTIONS = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
+@dataclass(frozen=True)
+class Line:
+    """A marked line below the heading of its `group`, and what is told below it.
 
+    `details` are asked for only where the line is shown.
+    """
 
-def inline(text: str) -> str:
-    """As `visible`, on one line."""
-    return visible(text).replace("\n", "\\n")
+    group: str
+    kind: str
+    cells: tuple[str, ...]
+    details: Iterable[str] = ()
 
 
 class Renderer:
-    """Turns results into text; `verbose` folds and shortens nothing."""
+    """Turns results into text for a stream of `width` columns (None: it is no terminal)."""
 
-    def __init__(self, *, color: bool = False, verbose: bool = False) -> None:
-        self.color = color
-        self.verbose = verbose
+    def __init__(
+        self, *, color: bool = False, verbose: bool = False, width: int | None = None
+    ) -> None:
+        self._color = color
+        self._verbose = verbose
+        self._width = None if verbose else width
 
-    def styled(self, text: str, color: str | None) -> str:
-        """Text in a colour, where colours are wanted."""
-        return click.style(text, fg=color) if self.color and color else text
+    # --- listings -------------------------------------------------------------------------------
 
-    def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-        """Rows below their headers, each column as wide as its widest cell."""
-        cells = [[self._cell(cell) for cell in row] for row in rows]
-        widths = [
-            max([cell_len(header), *(cell_len(row[index]) for row in cells)])
-            for index, header in enumerate(headers)
+    def table(
+        self, headers: Sequence[str], rows: Iterable[Sequence[object]], *, none: str = "none"
+    ) -> str:
+        """Rows below their headers, numbers at the right; `none` is said where there is no row."""
+        found = list(rows)
+        if not found:
+            return none
+        folds = self._width is not None and len(found) > FOLD
+        shown = found[: FOLD - 1] if folds else found
+        numbers = [
+            index for index in range(len(headers)) if all(_is_number(row[index]) for row in found)
         ]
-        lines = [_row(headers, widths), *(_row(row, widths) for row in self.folded(cells))]
-        if len(lines) <= len(cells):
-            lines.append(f"… and {len(cells) - len(lines) + 1} more (-v shows all)")
-        return "\n".join(lines)
+        cells = [list(headers), *([cell(value) for value in row] for row in shown)]
+        head, *lines = columns(cells, self._width, right=numbers)
+        if folds:
+            lines.append(f"… and {len(found) - len(shown)} more (-v shows all)")
+        return "\n".join([self._styled(head, bold=True), *lines])
 
-    def folded(self, rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-        """The rows that are shown."""
-        return rows if self.verbose or len(rows) <= FOLD else rows[: FOLD - 1]
+    def lines(self, lines: Sequence[Line]) -> list[str]:
+        """Marked lines, grouped and folded; `lines` are sorted by their groups."""
+        shown, hidden = self._folded(lines)
+        room = None if self._width is None else self._width - len("  + ")
+        texts = iter(columns([line.cells for line in shown], room))
+        told = []
+        for group, members in groupby(shown, key=lambda line: line.group):
+            if group:
+                told.append(self._styled(inline(group), bold=True))
+            for line in members:
+                mark = MARKS[line.kind]
+                told.append(self._styled(f"  {mark.symbol} {next(texts)}", mark.color))
+                told += [f"      {detail}" for detail in line.details]
+        for kind, count in hidden.items():
+            mark = MARKS[kind]
+            told.append(f"  {mark.symbol} … and {count} more {mark.words} (-v shows all)")
+        return told
 
-    def lines(self, symbol: str, color: str | None, texts: Sequence[str]) -> list[str]:
-        """One line for each text, marked and folded."""
-        shown = texts if self.verbose or len(texts) <= FOLD else texts[: FOLD - 1]
-        lines = [self.styled(f"  {symbol} {text}", color) for text in shown]
-        if len(shown) < len(texts):
-            lines.append(f"  {symbol} … and {len(texts) - len(shown)} more (-v shows all)")
-        return lines
+    def _folded(self, lines: Sequence[Line]) -> tuple[Sequence[Line], Mapping[str, int]]:
+        """The first lines of each kind, and how many of each kind are not shown."""
+        counts = Counter(line.kind for line in lines)
+        hidden = {kind: n - FOLD + 1 for kind, n in counts.items() if n > FOLD}
+        if self._verbose or not hidden:
+            return lines, {}
+        room = {kind: n - hidden.get(kind, 0) for kind, n in counts.items()}
+        shown = []
+        for line in lines:
+            if room[line.kind]:
+                room[line.kind] -= 1
+                shown.append(line)
+        return shown, hidden
 
-    def difference(self, found: Difference) -> str:
-        """What was added, removed and changed."""
-        lines = [
-            *self.lines("+", "green", [describe(profile) for profile in found.added]),
-            *self.lines("-", "red", [describe(profile) for profile in found.removed]),
-            *self.lines("~", "yellow", [_change(change) for change in found.changed]),
+    def names(self, names: Sequence[str]) -> str:
+        """Names one below the other, folded."""
+        shown = names if self._verbose or len(names) <= FOLD else names[: FOLD - 1]
+        more = len(names) - len(shown)
+        told = [f"  {name}" for name in shown] + [f"  … and {more} more (-v shows all)"] * bool(
+            more
+        )
+        return "\n".join(told)
+
+    # --- differences ----------------------------------------------------------------------------
+
+    def difference(self, found: "Difference") -> str:
+        """What was added, removed and changed, and how much of each."""
+        lines = [_profile_line("added", profile) for profile in found.added]
+        lines += [_profile_line("removed", profile) for profile in found.removed]
+        lines += [
+            _profile_line("changed", change.new, self._changes(change)) for change in found.changed
         ]
+        lines.sort(key=lambda line: line.group)
         counts = (len(found.added), len(found.removed), len(found.changed))
-        return "\n".join([*lines, "{} added, {} removed, {} changed".format(*counts)])
+        return "\n".join([*self.lines(lines), "{} added, {} removed, {} changed".format(*counts)])
 
-    def plan(self, plan: Plan) -> str:
-        """A plan like a good diff, grouped by provider."""
-        shown = [step for step in plan.steps if self.verbose or step.action != "unchanged"]
-        lines = [f"Plan for {inline(plan.target)} from snapshot {plan.snapshot}"]
-        for provider, steps in groupby(shown, key=lambda step: step.provider):
-            lines.append(f"{inline(provider)}:")
-            for action, group in groupby(
-                sorted(steps, key=lambda step: step.action), key=lambda step: step.action
-            ):
-                texts = [_step(step) for step in group]
-                lines += self.lines(_SYMBOLS[action], _COLORS.get(action), texts)
-        lines.append(self.summary(plan))
-        return "\n".join(lines)
+    def comparison(
+        self, before: Mapping[str, "Json"], after: Mapping[str, "Json"], found: "Difference"
+    ) -> str:
+        """A difference below its two sides, which are as `documents` gives them."""
+        return f"--- {_side(before)}\n+++ {_side(after)}\n{self.difference(found)}"
 
-    def undo(self, plan: UndoPlan) -> str:
-        """What undoing a run would do, and leave."""
-        deletes = [step.name for step in plan.steps if step.action == "delete"]
-        updates = [step.name for step in plan.steps if step.action == "update"]
-        left = [f"{inline(each.name)}  (id {each.target_id})  {each.reason}" for each in plan.left]
-        lines = [
-            *self.lines("-", "red", [f"{inline(name)}  to delete" for name in deletes]),
-            *self.lines("~", "yellow", [f"{inline(name)}  to put back" for name in updates]),
-            *self.lines("!", "red", left),
+    def log(self, entries: Sequence["LogEntry"]) -> str:
+        """The differences from export to export."""
+        told = [
+            self._styled(
+                f"snapshot {entry.snapshot.id} of {inline(entry.snapshot.workspace)},"
+                f" {entry.snapshot.taken_at}",
+                bold=True,
+            )
+            + f"\n{self.difference(entry.difference)}"
+            for entry in entries
         ]
-        return "\n".join(lines) or "nothing to undo"
+        return "\n\n".join(told) or "no changes"
 
-    def run(self, report: Report) -> str:
+    def _changes(self, change: "Change") -> Iterator[str]:
+        for name, (old, new) in change.fields.items():
+            yield f"{inline(name)}: {self._value(old)} → {self._value(new)}"
+
+    def _value(self, value: "Json") -> str:
+        text = inline(strictjson.write(value))
+        return text if self._verbose or len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 1]}…"
+
+    # --- plans and runs -------------------------------------------------------------------------
+
+    def plan(self, prepared: "Prepared") -> str:
+        """A plan like a good diff; what stays unchanged is counted only, unless verbose."""
+        plan = prepared.plan
+        lines = [
+            _step_line(step) for step in plan.steps if self._verbose or step.action != "unchanged"
+        ]
+        return "\n".join([_heading(prepared), *self.lines(lines), summary(plan.summary)])
+
+    def undo(self, plan: "UndoPlan") -> str:
+        """What undoing a run would do, and leave."""
+        kinds = {"delete": "delete", "update": "put back"}
+        lines = [
+            Line(step.provider, kinds[step.action], (inline(step.name), f"id {step.target_id}"))
+            for step in plan.steps
+        ]
+        lines.sort(key=lambda line: line.group)
+        left = [
+            Line("", "left", (inline(each.name), f"id {each.target_id}"), (inline(each.reason),))
+            for each in plan.left
+        ]
+        return "\n".join(self.lines(lines) + self.lines(left)) or "nothing to undo"
+
+    def run(self, report: "Report") -> str:
         """How a run ended."""
         words = {"create": "created", "update": "updated", "delete": "deleted"}
         done = Counter(words[step.action] for step in report.steps if step.is_done)
         adopted = sum(step.state == "adopted" for step in report.steps)
-        failed = [
-            f"{inline(step.name)}  {inline(step.error or 'not done')}"
-            for step in report.steps
-            if not step.is_done
-        ]
-        told = f"run {report.run.id} in {inline(report.run.target)}: {counts(done)}"
+        failed = [_failed_line(step) for step in report.steps if not step.is_done]
+        told = f"run {report.run.id} in {inline(report.run.target)}: {counted(done)}"
         if adopted:
-            told += f" ({adopted} of them adopted: their call got no answer, but was carried out)"
+            told += f" ({adopted} of them adopted: the call got no answer, but was carried out)"
         if failed:
             told += f", {len(failed)} not done"
         told += ", verified" if report.run.verified else ", NOT verified"
-        return "\n".join([told, *self.lines("!", "red", failed)])
+        return "\n".join([told, *self.lines(failed)])
 
-    def summary(self, plan: Plan) -> str:
-        """A plan's counts."""
-        words = {"create": "to create", "update": "to update", "skip": "skipped"}
-        counts = [f"{count} {words.get(name, name)}" for name, count in plan.summary.items()]
-        return ", ".join(counts)
+    def in_use(self, carried: "Carried") -> str:
+        """Which profiles a person has to choose again in their connections."""
+        lines = [_in_use_line(step, profile) for step, profile in carried.in_use]
+        lines.sort(key=lambda line: line.group)
+        head = "still to be done by hand: choose the new profile in each connection that used it"
+        return "\n".join([head, *self.lines(lines)])
 
-    def _cell(self, value: object) -> str:
-        text = "" if value is None else inline(str(value))
-        if not self.verbose and cell_len(text) > MAX_CELL:
-            return set_cell_size(text, MAX_CELL - 1).rstrip() + "…"
-        return text
+    def _styled(self, text: str, color: str | None = None, *, bold: bool = False) -> str:
+        return click.style(text, fg=color, bold=bold or None) if self._color else text
 
 
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (
-        cell + " " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)
-    )
-    return "  ".join(padded).rstrip()
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, int)
 
 
-def describe(profile: Profile) -> str:
+def describe(profile: "Profile") -> str:
     """A profile in one line."""
-    return f"{inline(profile.name)}  ({inline(profile.provider)}, id {profile.id})"
+    return f"{inline(profile.name)} ({inline(profile.provider)}, id {profile.id})"
 
 
-def _change(change: Change) -> str:
-    fields = "; ".join(
-        f"{name}: {_value(old)} → {_value(new)}" for name, (old, new) in change.fields.items()
+def _side(side: Mapping[str, "Json"]) -> str:
+    what = f"snapshot {side['id']}" if side["id"] is not None else "now"
+    return (
+        f"{inline(str(side['workspace']))}, {what}, {side['taken_at']}: {side['profiles']} in all"
     )
-    return f"{describe(change.new)}  {fields}"
 
 
-def _value(value: Json) -> str:
-    return inline(write(value))
+def _profile_line(kind: str, profile: "Profile", details: Iterable[str] = ()) -> Line:
+    return Line(profile.provider, kind, (inline(profile.name), f"id {profile.id}"), details)
 
 
-def _step(step: Step) -> str:
+def _heading(prepared: "Prepared") -> str:
+    snapshot, target = prepared.snapshot, prepared.target
+    return (
+        f"snapshot {snapshot.id} of {inline(snapshot.workspace)} ({snapshot.taken_at})"
+        f" → {inline(target.name)} ({target.url})"
+    )
+
+
+def _step_line(step: "Step") -> Line:
     ids = f"id {step.source_id}"
-    if step.target_id is not None and step.target_id != step.source_id:
+    if step.target_id not in (None, step.source_id):
         ids += f" → {step.target_id}"
-    app = inline(step.client_id or "no client id")
-    return f"{inline(step.name)}  ({ids}, {app})  {inline(step.reason)}"
+    head = (inline(step.name), ids)
+    if step.action == "blocked":
+        # Its reason is what a person has to act on: a line of its own is never shortened.
+        return Line(step.provider, step.action, (*head, ""), (inline(step.reason),))
+    return Line(step.provider, step.action, (*head, inline(step.reason)), _renamed(step))
 
 
-def difference_to_json(found: Difference) -> dict[str, Json]:
-    """A difference as users see it (`diff --json`)."""
-    return {
-        "added": [profile.fields for profile in found.added],
-        "removed": [profile.fields for profile in found.removed],
-        "changed": [
-            {
-                "id": change.new.id,
-                "provider": change.new.provider,
-                "name": change.new.name,
-                "fields": {name: list(values) for name, values in change.fields.items()},
-            }
-            for change in found.changed
-        ],
-    }
+def _renamed(step: "Step") -> tuple[str, ...]:
+    """How name and client id differ from what the target has or, where it is new, the snapshot."""
+    if step.action not in ("create", "update"):
+        return ()
+    before = step.match or step.wanted.source
+    pairs = (("name", before.name, step.name), ("client id", before.client_id, step.client_id))
+    return tuple(
+        f"{name}: {inline(old or 'none')} → {inline(new or 'none')}"
+        for name, old, new in pairs
+        if old != new
+    )
 
 
-def counts(document: Mapping[str, int]) -> str:
+def _failed_line(step: "RunStep") -> Line:
+    ids = f"id {step.source_id or step.target_id}"
+    return Line("", "failed", (inline(step.name), ids), (inline(step.error or "not done"),))
+
+
+def _in_use_line(step: "RunStep", profile: "Profile") -> Line:
+    words = {"shared_accounts_count": "connections", "oem_customers_count": "customers"}
+    counts = {name: profile.fields.get(name) for name in words}
+    uses = ", ".join(
+        f"{inline(strictjson.write(count))} {words[name]}"
+        for name, count in counts.items()
+        if count not in (0, None)
+    )
+    ids = f"id {step.source_id} → {step.target_id}"
+    return Line(step.provider, "in use", (inline(step.name), ids, uses or "use unknown"))
+
+
+def summary(counts: Mapping[str, int]) -> str:
+    """A plan's counts in words: `3 to create, 211 unchanged`."""
+    return counted({MARKS[action].words: count for action, count in counts.items()})
+
+
+def counted(counts: Mapping[str, int]) -> str:
     """Counts in words, without the zeros."""
-    return ", ".join(f"{count} {name}" for name, count in document.items() if count) or "nothing"
+    return ", ".join(f"{count} {words}" for words, count in counts.items() if count) or "nothing"

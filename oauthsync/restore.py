@@ -2,45 +2,53 @@
 
 Whoever writes to a workspace holds its lock from before the target is listed until the run ends, so
 that no other process of this machine writes to it meanwhile, and keeps `prune` out of the folder.
+There is no other way to write to a workspace than a `Session`.
 """
 
 import secrets as random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
-from oauthsync import files, plan, undo
+from oauthsync import files, plan, plan_file, undo
 from oauthsync.api import Api
 from oauthsync.backup import Backup, workspace_key
 from oauthsync.config import Workspace
-from oauthsync.errors import IncompleteError, StoreError, UsageError
-from oauthsync.importer import Importer, Report
-from oauthsync.journal import NewRun, NewStep, Run, Step
-from oauthsync.plan import Options, Plan, Situation
+from oauthsync.errors import IncompleteError, OauthsyncError, UsageError
+from oauthsync.importer import WIDTH, Importer, Report, SecretLookup
+from oauthsync.locks import TargetLock
+from oauthsync.plan import Options, Plan
+from oauthsync.plan_file import SavedPlan
+from oauthsync.preparing import (
+    Prepared,
+    Sidecar,
+    prepare,
+    prepare_for,
+    save,
+    select,
+    snapshot_with_more,
+)
 from oauthsync.profiles import Profile
-from oauthsync.snapshots import Listing, Snapshot
+from oauthsync.runs import NewRun, NewStep, Run, RunKind, Step
+from oauthsync.snapshots import Listing, Snapshot, Snapshots
+from oauthsync.steady import Steady, steady
 from oauthsync.strictjson import Json
+from oauthsync.target import Target, by_id
+
+__all__ = [
+    "Carried",
+    "PlanChangedError",
+    "Prepared",
+    "Session",
+    "find_run",
+    "open_session",
+    "prepare",
+    "save",
+    "select",
+    "snapshot_with_more",
+]
 
 FOLDER_LOCK = ".oauthsync.lock"
-
-
-class _AllApps:
-    """Every app: to see whether a plan writes at all before the sidecar is opened for it."""
-
-    def __contains__(self, _app: object) -> bool:
-        return True
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A plan, and what it was made from."""
-
-    plan: Plan
-    snapshot: Snapshot
-    source: Sequence[Profile]
-    target: Workspace
-    listing: Listing
-    same_workspace: bool
 
 
 @dataclass(frozen=True)
@@ -51,104 +59,97 @@ class Carried:
     in_use: Sequence[tuple[Step, Profile]]
 
 
-def prepare(
-    backup: Backup,
-    selector: str,
-    options: Options,
-    *,
-    source: str | None = None,
-    target: str | None = None,
-) -> Prepared:
-    """The plan for `selector`'s snapshot and `target`; nothing is written anywhere."""
-    snapshot = select(backup, selector, source)
-    workspace = backup.workspace(target or snapshot.workspace)
-    return _prepare(backup, snapshot, workspace, backup.live(workspace), options)
+class PlanChangedError(OauthsyncError):
+    """A saved plan that the target, or the snapshot, has left behind; `differences` say how."""
 
-
-def select(backup: Backup, selector: str, source: str | None) -> Snapshot:
-    """The snapshot that is meant: of `source`, or of the default workspace where there is one."""
-    if source is None and not selector.isdecimal():
-        source = backup.config.default_workspace
-    return backup.snapshots().find(selector, source)
-
-
-def _prepare(
-    backup: Backup, snapshot: Snapshot, workspace: Workspace, listing: Listing, options: Options
-) -> Prepared:
-    same = _is_same_workspace(snapshot, listing)
-    profiles = backup.snapshots().profiles(snapshot)
-
-    def make(apps: "frozenset[tuple[str, str]] | _AllApps") -> Plan:
-        return plan.make(
-            Situation(
-                snapshot=snapshot.id,
-                source=profiles,
-                target_name=workspace.name,
-                target=listing.profiles,
-                same_workspace=same,
-                apps=apps,
-                id_map=backup.journal().id_map(snapshot.workspace, workspace.name),
-            ),
-            options,
+    def __init__(self, differences: Sequence[str]) -> None:
+        super().__init__(
+            "the saved plan is not what would be done now, so nothing was written:"
+            f" {'; '.join(differences)}",
+            hint="look at a new plan: `oauthsync plan -o FILE`",
         )
-
-    made = make(_AllApps())
-    if made.writes:
-        # Only now is the sidecar needed, and perhaps a person asked for its passphrase.
-        made = make(backup.apps())
-    return Prepared(made, snapshot, profiles, workspace, listing, same)
-
-
-def snapshot_with_more(backup: Backup, prepared: Prepared) -> Snapshot | None:
-    """The newest earlier export with profiles that the target lacks, where it is their own."""
-    if not prepared.same_workspace:
-        return None
-    there = {profile.id for profile in prepared.listing.profiles}
-    there |= set(backup.journal().id_map(prepared.snapshot.workspace, prepared.target.name))
-    snapshots = backup.snapshots()
-    for snapshot in snapshots.all(prepared.snapshot.workspace):
-        older = snapshot.id < prepared.snapshot.id and snapshot.kind == "export"
-        if older and snapshots.profile_ids(snapshot.id) - there:
-            return snapshot
-    return None
-
-
-def _is_same_workspace(snapshot: Snapshot, listing: Listing) -> bool:
-    """Whether the target is the one that the snapshot was taken of, under whatever name.
-
-    Raises StoreError where the name is the snapshot's and the workspace is not.
-    """
-    if snapshot.workspace == listing.workspace:
-        known = (snapshot.user_id, listing.user_id)
-        if snapshot.url != listing.url or (None not in known and known[0] != known[1]):
-            raise StoreError(
-                f"{listing.workspace!r} is not the workspace that snapshot {snapshot.id} was taken"
-                f" of: then {snapshot.url} (id {snapshot.user_id}), now {listing.url}"
-                f" (id {listing.user_id})",
-                hint="check its URL and token, or name the other workspace by --to",
-            )
-        return True
-    return (
-        snapshot.url == listing.url
-        and snapshot.user_id is not None
-        and snapshot.user_id == listing.user_id
-    )
+        self.differences = tuple(differences)
 
 
 class Session:
     """The right to write to one workspace; see `open_session`."""
 
-    def __init__(self, backup: Backup, workspace: Workspace, api: Api) -> None:
+    def __init__(
+        self,
+        backup: Backup,
+        workspace: Workspace,
+        api: Api,
+        lock: TargetLock,
+        *,
+        width: int,
+        steady: Steady,
+    ) -> None:
         self.backup = backup
         self.workspace = workspace
         self._api = api
+        self._lock = lock
+        self._width = width
+        self._snapshots = backup.snapshots(create=True)
+        self._journal = backup.journal()
+        self._sidecar = Sidecar(backup)
+        self._target = Target(
+            api, self._journal, self._snapshots, listener=backup.listener, steady=steady
+        )
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def look(self, *, resuming: bool = False) -> Listing:
+        """The workspace's profiles, after the open calls of earlier runs are settled by them.
+
+        Raises as `Target.look` does, and FileError where another process writes to the workspace.
+        """
+        known = next(iter(self._snapshots.all(self.workspace.name)), None)
+        self.backup.expected[self.workspace.name] = expected = known.profiles if known else 0
+        self._take(known.user_id if known else None)
+        while True:
+            if self._lock.strangers:
+                self._target.wait_for_strangers()
+                self._lock.strangers_are_gone()
+            listing = self._target.look(expected=expected, resuming=resuming)
+            self._take(listing.user_id)
+            if not self._lock.strangers:
+                return listing
+
+    def _take(self, user_id: int | None) -> None:
+        """Lock the workspace by its own id, which it has whatever token it is reached with."""
+        if user_id is not None:
+            self._lock.take(f"{self._api.url}\0{user_id}")
 
     def prepare(self, snapshot: Snapshot, options: Options) -> Prepared:
-        """The plan, after the open calls of earlier runs are settled."""
-        listing = self._importer().settle() or self.backup.read(self._api)
-        return _prepare(self.backup, snapshot, self.workspace, listing, options)
+        """The plan, made from what a look at the target shows."""
+        return prepare_for(
+            self.backup, snapshot, self.workspace, self.look(), options, self._sidecar
+        )
 
-    def carry_out(self, prepared: Prepared, *, plan_id: str | None = None) -> Carried:
+    def prepare_saved(self, saved: SavedPlan) -> Prepared:
+        """A saved plan, made again and found to be the same.
+
+        Raises PlanChangedError where it is another, StoreError where it was carried out before, and
+        UsageError where it is one for another workspace.
+        """
+        inputs = saved.inputs
+        self._journal.check_plan_id(inputs.id)
+        if (inputs.target, inputs.target_url) != (self.workspace.name, self._api.url):
+            raise UsageError(
+                f"the plan is one for {inputs.target!r} at {inputs.target_url}, not for"
+                f" {self.workspace.name!r} at {self._api.url}"
+            )
+        snapshot = self._snapshots.get(inputs.snapshot)
+        if (snapshot.workspace, snapshot.digest) != (inputs.source, inputs.snapshot_digest):
+            raise PlanChangedError([f"snapshot {snapshot.id} is another one in this folder"])
+        prepared = self.prepare(snapshot, inputs.options)
+        if found := plan_file.differences(saved, prepared.plan):
+            raise PlanChangedError(found)
+        return replace(prepared, plan_id=inputs.id)
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def carry_out(self, prepared: Prepared) -> Carried:
         """Take the safety snapshot, journal the plan, and do it.
 
         Raises IncompleteError where a step is blocked, and as `Importer.carry_on` does.
@@ -159,148 +160,136 @@ class Session:
                 f"{len(made.blocked)} of the plan's steps are blocked, so nothing was written",
                 hint="the plan says why; `oauthsync secrets fill` asks for missing secrets",
             )
-        steps = [
-            NewStep(
-                action="create" if isinstance(step, plan.Create) else "update",
-                source_id=step.source_id,
-                target_id=step.target_id,
-                provider=step.provider,
-                name=step.name,
-                client_id=step.client_id,
-                reason=step.reason,
-                data=step.data,
-            )
-            for step in made.writes
-        ]
-        safety, _ = self.backup.snapshots().add(prepared.listing, "safety")
-        run = self.backup.journal().begin(
-            NewRun(
-                kind="import",
-                target=self.workspace.name,
-                source=prepared.snapshot.workspace,
-                snapshot=prepared.snapshot.id,
-                safety_snapshot=safety.id,
-                undoes=None,
-                plan_id=plan_id or random.token_hex(16),
-                fingerprint=made.fingerprint,
-                report=_report(made),
-                steps=steps,
-            ),
-            self.backup.clock.now(),
+        return self._begin(
+            prepared.listing,
+            [_new_step(step) for step in made.writes],
+            kind="import",
+            source=prepared.snapshot.workspace,
+            snapshot=prepared.snapshot.id,
+            plan_id=prepared.plan_id,
+            fingerprint=made.fingerprint,
+            report=_report(made),
         )
-        return self._carry_on(run)
+
+    def write_one(self, step: NewStep, listing: Listing) -> Carried:
+        """Create, update or delete one profile; `listing` is what `look` has just shown.
+
+        It is a run like any other, so it happens exactly once, and can be carried on and undone.
+        That takes to know what was there before: the listing becomes its safety snapshot. Where the
+        answer is clear, it is not listed again. Raises as `Importer.carry_on` does.
+        """
+        return self._begin(listing, [step], kind="profile")
 
     def resume(self, run: Run) -> Carried:
-        """Carry on a run that was cut off, or whose steps failed."""
-        self.backup.journal().reopen(run.id)
-        return self._carry_on(run)
+        """Carry on a run that was cut off, or whose steps failed.
+
+        What others have changed in the target since the run began is left as it is, and what they
+        created in place of a step is adopted. Raises as `Importer.carry_on` does.
+        """
+        listing = self.look(resuming=True)
+        secrets = self._secrets(step for step in self._journal.steps(run.id) if not step.is_done)
+        self._journal.reopen(run)
+        return self._carry_on(run, listing, secrets)
 
     def undo(
         self, run: Run, *, force: bool, confirm: Callable[[undo.UndoPlan], bool]
     ) -> tuple[undo.UndoPlan, Carried | None]:
-        """Undo a run, after `confirm` has seen what that does; the rest is in the plan."""
-        listing = self._importer().settle() or self.backup.read(self._api)
-        journal, snapshots = self.backup.journal(), self.backup.snapshots()
-        safety = snapshots.profiles(snapshots.get(run.safety_snapshot))
+        """Undo a run, after `confirm` has seen what that does; the rest is in the plan.
+
+        The second is None where there is nothing to do, or `confirm` said no. Raises as
+        `Importer.carry_on` does.
+        """
+        listing = self.look(resuming=True)
         made = undo.make(
-            journal.steps(run.id), listing.profiles, safety, self._apps_for(run), force=force
+            self._journal.steps(run.id),
+            by_id(listing.profiles),
+            {} if run.safety_snapshot is None else self._target.before(run),
+            self._sidecar,
+            force=force,
         )
-        if not made.steps:
-            if not made.left:
-                journal.mark_undone(run.id)
+        if not made.steps and not made.left:
+            self._journal.mark_undone(run)
+        if not made.steps or not confirm(made):
             return made, None
-        if not confirm(made):
-            return made, None
-        before, _ = snapshots.add(listing, "safety")
-        undoing = journal.begin(
+        left: list[Json] = [each.to_json() for each in made.left]
+        carried = self._begin(
+            listing, made.steps, kind="undo", undoes=run.id, report={"left": left}
+        )
+        return made, carried
+
+    def _begin(
+        self,
+        listing: Listing,
+        steps: Sequence[NewStep],
+        *,
+        kind: RunKind,
+        source: str | None = None,
+        snapshot: int | None = None,
+        undoes: int | None = None,
+        plan_id: str | None = None,
+        fingerprint: str = "",
+        report: Mapping[str, Json] | None = None,
+    ) -> Carried:
+        """Journal a run that changes what `listing` shows, and carry it out."""
+        secrets = self._secrets(steps)
+        safety, _ = self._snapshots.add(listing, "safety")
+        run = self._journal.begin(
             NewRun(
-                kind="undo",
+                kind=kind,
                 target=self.workspace.name,
-                source=None,
-                snapshot=None,
-                safety_snapshot=before.id,
-                undoes=run.id,
-                plan_id=random.token_hex(16),
-                fingerprint=run.fingerprint,
-                report={"left": [each.to_json() for each in made.left]},
-                steps=made.steps,
+                source=source,
+                snapshot=snapshot,
+                safety_snapshot=safety.id,
+                undoes=undoes,
+                plan_id=plan_id or random.token_hex(16),
+                fingerprint=fingerprint,
+                report=report or {},
+                steps=steps,
             ),
             self.backup.clock.now(),
         )
-        return made, self._carry_on(undoing)
+        return self._carry_on(run, listing, secrets)
 
-    def _apps_for(self, run: Run) -> frozenset[tuple[str, str]]:
-        updates = any(step.action == "update" for step in self.backup.journal().steps(run.id))
-        return self.backup.apps() if updates else frozenset()
+    def _secrets(self, steps: Iterable[NewStep | Step]) -> SecretLookup:
+        """The sidecar, where these steps need it: opened now, as a person may have to be asked."""
+        if any(step.action != "delete" for step in steps):
+            return self._sidecar.secrets.get
+        return lambda _provider, _client_id: None
 
-    def _carry_on(self, run: Run) -> Carried:
-        report = self._importer(run).carry_on(run.id)
-        journal = self.backup.journal()
-        complete = report.run.state == "complete" and not report.run.report.get("left")
-        if run.undoes is not None and complete:
-            journal.mark_undone(run.undoes)
-        return Carried(report, _in_use(self.backup, report))
+    def _carry_on(self, run: Run, listing: Listing, secrets: SecretLookup) -> Carried:
+        self._lock.mark()
+        report = Importer(self._target, secrets, width=self._width).carry_on(run.id, listing)
+        return Carried(report, _in_use(self._snapshots, report))
 
-    def _importer(self, run: Run | None = None) -> Importer:
-        writes = run is not None and any(
-            step.action != "delete" and not step.is_done
-            for step in self.backup.journal().steps(run.id)
-        )
-        secrets = self.backup.secrets() if writes else None
-        return Importer(
-            self._api,
-            self.backup.journal(),
-            self.backup.snapshots(),
-            secrets.get if secrets else lambda _provider, _client_id: None,
-            listener=self.backup.listener,
-        )
+    def close(self) -> None:
+        """Leave no mark where no call of this folder is under way."""
+        if not self._target.has_open_calls():
+            self._lock.unmark()
 
 
 @contextmanager
-def open_session(backup: Backup, workspace: Workspace) -> Iterator[Session]:
-    """Hold the right to write to a workspace.
+def open_session(
+    backup: Backup, workspace: Workspace, *, width: int = WIDTH, steady: Steady = steady
+) -> Iterator[Session]:
+    """Hold the right to write to a workspace; `width` steps are done side by side.
 
     Raises FileError where another process holds it.
     """
-    key = workspace_key(workspace.url, workspace.token())
-    locks = backup.state_folder / "locks"
-    locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        stack.enter_context(
-            files.locked(
-                backup.folder / FOLDER_LOCK, what=f"the folder {backup.folder}", shared=True
-            )
-        )
-        stack.enter_context(
-            files.locked(locks / f"{key}.lock", what=f"workspace {workspace.name!r}")
-        )
-        yield Session(backup, workspace, stack.enter_context(backup.api(workspace)))
-
-
-def _report(made: Plan) -> dict[str, Json]:
-    """What the run's report says of the steps that write nothing."""
-    return {
-        "unchanged": made.summary["unchanged"],
-        "skipped": [step.to_json() for step in made.steps if isinstance(step, plan.Skip)],
-    }
-
-
-def _in_use(backup: Backup, report: Report) -> list[tuple[Step, Profile]]:
-    """The profiles that were in use in the snapshot, and have a new id now."""
-    if report.run.kind != "import" or report.run.snapshot is None:
-        return []
-    snapshots = backup.snapshots()
-    source = {
-        profile.id: profile for profile in snapshots.profiles(snapshots.get(report.run.snapshot))
-    }
-    return [
-        (step, source[step.source_id])
-        for step in report.steps
-        if step.action == "create"
-        and step.is_done
-        and step.source_id in source
-        and source[step.source_id].uses != 0
-    ]
+    what = f"the folder {backup.folder}"
+    with (
+        files.locked(backup.folder / FOLDER_LOCK, what=what, shared=True),
+        TargetLock(
+            backup.state_folder / "locks", backup.folder, what=f"workspace {workspace.name!r}"
+        ) as lock,
+        backup.api(workspace) as api,
+    ):
+        lock.take(workspace_key(workspace.url, workspace.token()))
+        session = Session(backup, workspace, api, lock, width=width, steady=steady)
+        try:
+            yield session
+        finally:
+            with suppress(OauthsyncError):  # a mark that stays costs the next folder a wait
+                session.close()
 
 
 def find_run(backup: Backup, run_id: int | None, *, unfinished: bool) -> Run:
@@ -316,3 +305,37 @@ def find_run(backup: Backup, run_id: int | None, *, unfinished: bool) -> Run:
             return run
     what = "unfinished run" if unfinished else "run"
     raise UsageError(f"there is no {what}", hint="`oauthsync runs` lists the runs")
+
+
+def _new_step(step: plan.Create | plan.Update) -> NewStep:
+    return NewStep(
+        action="create" if isinstance(step, plan.Create) else "update",
+        source_id=step.source_id,
+        target_id=step.target_id,
+        provider=step.provider,
+        name=step.name,
+        client_id=step.client_id,
+        reason=step.reason,
+        data=step.data,
+    )
+
+
+def _report(made: Plan) -> dict[str, Json]:
+    """What the run's report says of the steps that write nothing."""
+    return {
+        "unchanged": made.summary["unchanged"],
+        "skipped": [step.to_json() for step in made.steps if isinstance(step, plan.Skip)],
+    }
+
+
+def _in_use(snapshots: Snapshots, report: Report) -> list[tuple[Step, Profile]]:
+    """The profiles that were in use in the snapshot, and have a new id now."""
+    created = [step for step in report.steps if step.action == "create" and step.is_done]
+    if report.run.snapshot is None or not created:
+        return []
+    source = by_id(snapshots.profiles(snapshots.get(report.run.snapshot)))
+    return [
+        (step, source[step.source_id])
+        for step in created
+        if step.source_id in source and source[step.source_id].uses != 0
+    ]

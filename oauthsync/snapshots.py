@@ -1,28 +1,29 @@
 """The snapshots of workspaces: stored whole or not at all, sharing what did not change.
 
-A profile's state is stored once, as a version with the span of snapshots that hold it: from
-`first_snapshot` up to, and without, `end_snapshot` (NULL while it lasts). A snapshot is a row and
-the versions whose span covers it, so an unchanged workspace adds one row. A snapshot's digest
-covers all its profiles; whoever reads a snapshot here has had it compared.
+A snapshot is a row, and the versions of profiles whose span covers it (`versions.py`): an unchanged
+workspace adds one row. A snapshot never changes, and its digest covers all its profiles: whoever
+reads a snapshot here has had it compared.
 
 Every method raises StoreError where the database cannot be used.
 """
 
+import hashlib
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
 
 from sqlite_utils import Database
 
-from oauthsync import profiles
-from oauthsync.database import unusable, writing
+from oauthsync import checks, profiles, retention, versions
+from oauthsync.database import reading, writing
 from oauthsync.errors import StoreError, UsageError
 from oauthsync.profiles import Difference, Profile
+from oauthsync.retention import Policy
 
 Kind = Literal["export", "safety"]
 
@@ -32,12 +33,21 @@ SELECT s.id, w.name, w.url, w.user_id, s.taken_at, s.kind, s.profiles, s.added, 
 FROM snapshots AS s JOIN workspaces AS w ON w.id = s.workspace_id
 """
 
+_NEEDED = """
+SELECT snapshot_id, safety_snapshot_id FROM runs
+WHERE state IN ('running', 'incomplete')
+    OR id IN (SELECT undoes_run FROM runs WHERE state IN ('running', 'incomplete'))
+    OR id IN (SELECT run_id FROM steps JOIN calls ON calls.step_id = steps.id
+        WHERE calls.outcome IN ('intent', 'unknown'))
+"""
+
 
 @dataclass(frozen=True)
 class Listing:
-    """All profiles of one workspace at one time, in the order of their ids.
+    """All profiles of one workspace at one time, in the order of their ids, and each id once.
 
-    `listings` is how often the list was read, `requests` how many requests that took.
+    `taken_at` is like `2026-11-23T10:00:00Z`; `listings` is how often the list was read, `requests`
+    how many requests that took.
     """
 
     workspace: str
@@ -46,6 +56,10 @@ class Listing:
     profiles: tuple[Profile, ...]
     requests: int
     listings: int
+
+    def __post_init__(self) -> None:
+        if any(one.id >= next_one.id for one, next_one in pairwise(self.profiles)):
+            raise ValueError("a listing's profiles are not in the order of their ids, each once")
 
     @property
     def user_id(self) -> int | None:
@@ -56,7 +70,10 @@ class Listing:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A stored listing; `added`, `changed` and `removed` count against the export before it."""
+    """A stored listing.
+
+    `added`, `changed` and `removed` count against the last export before it, as that stood then.
+    """
 
     id: int
     workspace: str
@@ -81,8 +98,17 @@ class LogEntry:
     difference: Difference
 
 
+@dataclass(frozen=True)
+class Pruned:
+    """What a policy keeps and removes, newest first, and by how many bytes the file shrinks."""
+
+    kept: tuple[Snapshot, ...]
+    removed: tuple[Snapshot, ...]
+    bytes: int
+
+
 class Snapshots:
-    """The snapshots in one database."""
+    """The snapshots in one database; usable by several threads."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -92,20 +118,18 @@ class Snapshots:
 
         StoreError where the workspace's name stands for another workspace in this database.
         """
-        with _sqlite_errors(), writing(self._database) as connection:
+        with writing(self._database) as connection:
             workspace_id = _workspace_id(connection, listing)
             before = _last_export(connection, workspace_id)
             snapshot_id = _insert_snapshot(connection, workspace_id, listing, kind)
-            _store_versions(connection, workspace_id, snapshot_id, listing.profiles)
-            found = (
-                _difference(connection, workspace_id, before, snapshot_id)
-                if before is not None
-                else Difference((), (), ())
-            )
-            connection.execute(
-                "UPDATE snapshots SET added = ?, changed = ?, removed = ? WHERE id = ?",
-                (len(found.added), len(found.changed), len(found.removed), snapshot_id),
-            )
+            versions.store(connection, workspace_id, snapshot_id, listing.profiles)
+            found = Difference()
+            if before is not None:
+                found = versions.difference(connection, before, snapshot_id)
+                connection.execute(
+                    "UPDATE snapshots SET added = ?, changed = ?, removed = ? WHERE id = ?",
+                    (len(found.added), len(found.changed), len(found.removed), snapshot_id),
+                )
         return self.get(snapshot_id), found
 
     def get(self, snapshot_id: int) -> Snapshot:
@@ -135,7 +159,6 @@ class Snapshots:
                 )
             return snapshot
         exports = [each for each in self.all(workspace) if each.kind == "export"]
-        where = f" of {workspace!r}" if workspace is not None else ""
         back = 0
         if latest := re.fullmatch("latest(?:~([0-9]{1,9}))?", selector):
             back = int(latest[1] or 0)
@@ -143,6 +166,7 @@ class Snapshots:
             day = _parse_date(selector)
             exports = [each for each in exports if each.taken_at[:10] <= day]
         if back >= len(exports):
+            where = f" of {workspace!r}" if workspace is not None else ""
             raise StoreError(
                 f"there is no snapshot {selector}{where}",
                 hint="`oauthsync snapshots` lists them; `oauthsync export` takes one",
@@ -151,25 +175,20 @@ class Snapshots:
 
     def profiles(self, snapshot: Snapshot) -> tuple[Profile, ...]:
         """A snapshot's profiles in the order of their ids, compared with its digest."""
-        with _sqlite_errors():
-            rows = self._database.execute(
-                "SELECT v.document FROM profile_versions AS v JOIN snapshots AS s"
-                " ON s.workspace_id = v.workspace_id AND s.id = ? AND v.first_snapshot <= s.id"
-                " AND (v.end_snapshot IS NULL OR v.end_snapshot > s.id) ORDER BY v.profile_id",
-                [snapshot.id],
-            )
-            found = tuple(_stored_profile(document) for (document,) in rows)
-        if profiles.digest(found) != snapshot.digest:
-            raise _altered(f"snapshot {snapshot.id}")
-        return found
+        return tuple(versions.stored_profile(*each) for each in self._documents(snapshot))
 
     def profile_ids(self, snapshot_id: int) -> set[int]:
-        """The ids of a snapshot's profiles."""
-        return {profile.id for profile in self.profiles(self.get(snapshot_id))}
+        """The ids of a snapshot's profiles, compared with its digest."""
+        return {profile_id for profile_id, _ in self._documents(self.get(snapshot_id))}
 
     def difference(self, old: Snapshot, new: Snapshot) -> Difference:
         """What changed from one snapshot to another."""
-        return profiles.difference(self.profiles(old), self.profiles(new))
+        if old.workspace != new.workspace:
+            return profiles.difference(self.profiles(old), self.profiles(new))
+        with reading(self._database) as connection:
+            for snapshot in (old, new):
+                self._documents(snapshot)
+            return versions.difference(connection, old.id, new.id)
 
     def log(
         self, workspace: str | None, provider: str | None = None, name: str = "*"
@@ -177,6 +196,7 @@ class Snapshots:
         """The differences from one export to the next, newest first, without the empty ones.
 
         `provider` and `name` (a glob) keep the profiles that match, before or after the change.
+        Reads what differs, and not all of each snapshot.
         """
         newer: dict[str, Snapshot] = {}
         for snapshot in self.all(workspace):
@@ -185,23 +205,55 @@ class Snapshots:
             later = newer.get(snapshot.workspace)
             newer[snapshot.workspace] = snapshot
             if later is not None:
-                with _sqlite_errors():
-                    found = _difference(
-                        self._database.conn, self._workspace_id(later), snapshot.id, later.id
-                    )
+                with reading(self._database) as connection:
+                    found = versions.difference(connection, snapshot.id, later.id)
                 if kept := _matching(found, provider, name):
                     yield LogEntry(later, kept)
 
-    def _workspace_id(self, snapshot: Snapshot) -> int:
-        row = self._database.execute(
-            "SELECT workspace_id FROM snapshots WHERE id = ?", [snapshot.id]
-        ).fetchone()
-        return int(row[0])
+    def prune(self, policy: Policy, *, dry_run: bool = False) -> Pruned:
+        """Remove the snapshots that the policy does not keep, and give their space back.
+
+        All in one transaction, and what remains is compared with its digests before the end of it;
+        StoreError where that is damaged. `retention` says what is kept; what an unfinished run or
+        its undoing needs is kept beside that, and other runs forget the snapshots that go. With
+        `dry_run` nothing is removed, and the result says what would be.
+
+        The caller keeps imports out meanwhile: one that has chosen its snapshot, and has not begun
+        its run yet, has nothing here that tells of it.
+        """
+        with writing(self._database, keep=not dry_run) as connection:
+            found = self.all()
+            kept = retention.keep(policy, found) | _needed(connection)
+            removed = tuple(each for each in found if each.id not in kept)
+            freed = _remove(connection, [each.id for each in removed])
+        return Pruned(tuple(each for each in found if each.id in kept), removed, freed)
+
+    def _documents(self, snapshot: Snapshot) -> list[tuple[int, bytes]]:
+        with reading(self._database) as connection:
+            found = list(versions.documents(connection, snapshot.id))
+        digest = profiles.combined_digest(
+            profiles.digest_line(profile_id, hashlib.sha256(document).hexdigest())
+            for profile_id, document in found
+        )
+        if (len(found), digest) != (snapshot.profiles, snapshot.digest):
+            raise versions.altered(f"snapshot {snapshot.id}")
+        return found
 
     def _select(self, where: str, *parameters: object) -> list[Snapshot]:
-        with _sqlite_errors():
-            rows = self._database.execute(_COLUMNS + where, list(parameters)).fetchall()
-        return [Snapshot(*row) for row in rows]
+        with reading(self._database) as connection:
+            return [_snapshot(row) for row in connection.execute(_COLUMNS + where, parameters)]
+
+
+def _snapshot(row: tuple[Any, ...]) -> Snapshot:
+    found = Snapshot(*row)
+    try:
+        date.fromisoformat(found.taken_at[:10])
+    except (ValueError, TypeError) as error:
+        raise StoreError(
+            f"snapshot {found.id} was altered or damaged: its time does not parse",
+            hint="restore the database from a copy",
+        ) from error
+    return found
 
 
 # --- storing ------------------------------------------------------------------------------------
@@ -264,113 +316,45 @@ def _insert_snapshot(
     )
 
 
-def _store_versions(
-    connection: sqlite3.Connection, workspace_id: int, snapshot_id: int, found: Sequence[Profile]
-) -> None:
-    """End the versions that the listing no longer has, and insert those that are new."""
-    lasting = {
-        profile_id: (row_id, digest)
-        for row_id, profile_id, digest in connection.execute(
-            "SELECT id, profile_id, digest FROM profile_versions"
-            " WHERE workspace_id = ? AND end_snapshot IS NULL",
-            (workspace_id,),
-        )
-    }
-    new = []
-    for profile in found:
-        digest = profile.digest
-        if profile.id in lasting and lasting[profile.id][1] == digest:
-            del lasting[profile.id]
-        else:
-            new.append(_version(profile, digest, workspace_id, snapshot_id))
-    connection.executemany(
-        "UPDATE profile_versions SET end_snapshot = ? WHERE id = ?",
-        ((snapshot_id, row_id) for row_id, _ in lasting.values()),
-    )
-    connection.executemany(
-        "INSERT INTO profile_versions (workspace_id, first_snapshot, profile_id, digest, provider,"
-        " name, client_id, user_id, shared_accounts_count, oem_customers_count, created_at,"
-        " updated_at, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        new,
-    )
-
-
-def _version(
-    profile: Profile, digest: str, workspace_id: int, snapshot_id: int
-) -> tuple[object, ...]:
-    fields = profile.fields
-    return (
-        workspace_id,
-        snapshot_id,
-        profile.id,
-        digest,
-        profile.provider,
-        profile.name,
-        profile.client_id,
-        *(_integer(fields.get(name)) for name in INTEGER_COLUMNS),
-        *(_text(fields.get(name)) for name in TEXT_COLUMNS),
-        profile.document.decode("utf-8"),
-    )
-
-
-INTEGER_COLUMNS = ("user_id", "shared_accounts_count", "oem_customers_count")
-TEXT_COLUMNS = ("created_at", "updated_at")
-
-
-def _integer(value: object) -> int | None:
-    """What fits a column of SQLite's; the document has the value in any case."""
-    return value if type(value) is int and abs(value) < 2**63 else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
 def _inserted(cursor: sqlite3.Cursor) -> int:
     assert cursor.lastrowid is not None
     return cursor.lastrowid
 
 
+# --- removing -----------------------------------------------------------------------------------
+
+
+def _needed(connection: sqlite3.Connection) -> set[int]:
+    """The snapshots that an unfinished run, or the undoing of one, goes back to."""
+    rows = connection.execute(_NEEDED)
+    return {snapshot for row in rows for snapshot in row if snapshot is not None}
+
+
+def _remove(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
+    """Remove snapshots and shrink the file; by how many bytes."""
+    before = _pragma(connection, "page_count")
+    # The versions refer to snapshots that are gone until their spans follow.
+    connection.execute("PRAGMA defer_foreign_keys = ON")
+    connection.executemany("DELETE FROM snapshots WHERE id = ?", ((each,) for each in ids))
+    versions.follow_snapshots(connection)
+    if problems := checks.replay(connection).problems:
+        raise StoreError(
+            f"the database is damaged, and nothing was removed: {problems[0]}",
+            hint="`oauthsync check` shows what is whole; restore the database from a copy",
+        )
+    for _ in range(_pragma(connection, "freelist_count")):
+        connection.execute("PRAGMA incremental_vacuum")  # Python's sqlite3 frees one page each time
+    # Spans that follow to higher ids may take a little more room than hardly any removed rows gave.
+    freed = max(before - _pragma(connection, "page_count"), 0)
+    return freed * _pragma(connection, "page_size")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
+    return int(value)
+
+
 # --- reading ------------------------------------------------------------------------------------
-
-
-def _difference(
-    connection: sqlite3.Connection, workspace_id: int, old: int, new: int
-) -> Difference:
-    """Compare two snapshots of one workspace by the versions that only one of them holds."""
-    columns = "SELECT document, digest FROM profile_versions WHERE workspace_id = :workspace AND "
-    key = {"workspace": workspace_id, "old": old, "new": new}
-    gone = connection.execute(
-        columns + "first_snapshot <= :old AND end_snapshot > :old AND end_snapshot <= :new", key
-    )
-    come = connection.execute(
-        columns + "first_snapshot > :old AND first_snapshot <= :new"
-        " AND (end_snapshot IS NULL OR end_snapshot > :new)",
-        key,
-    )
-    return profiles.difference(_checked(gone), _checked(come))
-
-
-def _checked(rows: Iterable[tuple[str, str]]) -> Iterator[Profile]:
-    for document, digest in rows:
-        profile = _stored_profile(document)
-        if profile.digest != digest:
-            raise _altered(f"profile {profile.id}")
-        yield profile
-
-
-def _stored_profile(document: str) -> Profile:
-    try:
-        return profiles.from_document(document.encode("utf-8"))
-    except ValueError as error:
-        raise _altered("a profile") from error
-
-
-def _altered(what: str) -> StoreError:
-    return StoreError(
-        f"{what} in the database was altered or damaged: it does not match its digest",
-        hint="`oauthsync check` shows what is whole; restore the database from a copy",
-    )
 
 
 def _matching(found: Difference, provider: str | None, name: str) -> Difference:
@@ -386,17 +370,11 @@ def _matching(found: Difference, provider: str | None, name: str) -> Difference:
 
 def _parse_date(text: str) -> str:
     try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise UsageError(
-            f"{text!r} is no snapshot",
-            hint="use an id, `latest`, `latest~1`, or a date like 2026-11-20",
-        ) from error
-
-
-@contextmanager
-def _sqlite_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise unusable("the database", error) from error
+        if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            return date.fromisoformat(text).isoformat()
+    except ValueError:
+        pass  # no such day
+    raise UsageError(
+        f"{text!r} is no snapshot",
+        hint="use an id, `latest`, `latest~1`, or a date like 2026-11-20",
+    )

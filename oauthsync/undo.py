@@ -1,16 +1,18 @@
 """What undoing a run would do to its target. Pure.
 
 What the run created is deleted, where it is as the run left it and not in use. What it updated gets
-its earlier state back from the safety snapshot, where the sidecar has the secret of the client id
-that it had then. Everything else is left as it is, and named with the reason.
+its earlier state back from the safety snapshot, where it is as the run left it and the sidecar has
+the secret of the client id that it had then. Everything else is left as it is, and named with the
+reason; so is what cannot be undone: a secret that was pushed, and a profile that was deleted.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
-from oauthsync import strictjson
-from oauthsync.journal import NewStep, Step
+from oauthsync import profiles
 from oauthsync.profiles import Profile
+from oauthsync.runs import NewStep, Step
+from oauthsync.settling import fingerprint, is_as_sent
 from oauthsync.strictjson import Json
 
 
@@ -37,73 +39,69 @@ class UndoPlan:
 
 def make(
     done: Sequence[Step],
-    target: Sequence[Profile],
-    safety: Sequence[Profile],
+    target: Mapping[int, Profile],
+    before: Mapping[int, Profile],
     apps: Container[tuple[str, str | None]],
     *,
     force: bool,
 ) -> UndoPlan:
-    """Undo the steps that are done; `force` also deletes what is in use."""
-    live = {profile.id: profile for profile in target}
-    earlier = {profile.id: profile for profile in safety}
+    """Undo a run's steps, the last one first; those that are not done count for nothing.
+
+    `target` is what is there now, `before` what was there when the run began; `apps` are those
+    whose secret is at hand. `force` also deletes what is in use.
+    """
     steps: list[NewStep] = []
     left: list[Left] = []
     for step in reversed(done):
-        profile = live.get(step.target_id or 0)
-        if not step.is_done or (profile is None and step.action == "create"):
+        if not step.is_done:
             continue
-        if profile is None:
-            left.append(Left(step.target_id, step.name, "it is gone"))
-            continue
-        if not _is_as_sent(step, profile):
-            found: NewStep | str = "it was changed since"
-        elif step.action == "create":
-            found = _delete(profile, force=force)
-        else:
-            found = _put_back(profile, earlier.get(profile.id), apps)
-        if isinstance(found, str):
-            left.append(Left(profile.id, profile.name, found))
-        else:
+        profile, earlier = target.get(step.target_id or 0), before.get(step.target_id or 0)
+        match step.action:
+            case "create":
+                found = _uncreate(step, profile, force=force)
+            case "update":
+                found = _put_back(step, profile, earlier, apps)
+            case "delete":
+                found = "it was deleted: an import can create it anew, with a new id"
+        if isinstance(found, NewStep):
             steps.append(found)
+        elif found is not None:
+            name = profile.name if profile else step.name
+            left.append(Left(step.target_id, name, found))
     return UndoPlan(tuple(steps), tuple(left))
 
 
-def _is_as_sent(step: Step, profile: Profile) -> bool:
-    sent: dict[str, Json] = {**step.data, "client_id": step.client_id}
-    return profile.key == step.key and strictjson.canonical(profile.data) == strictjson.canonical(
-        sent
-    )
-
-
-def _delete(profile: Profile, *, force: bool) -> NewStep | str:
+def _uncreate(step: Step, profile: Profile | None, *, force: bool) -> NewStep | str | None:
+    if profile is None:
+        return None
+    if not _is_as_left(step, profile):
+        return "it was changed since"
     if profile.uses != 0 and not force:
         return "it is in use" if profile.uses else "whether it is in use is not known"
-    return NewStep(
-        action="delete",
-        source_id=None,
-        target_id=profile.id,
-        provider=profile.provider,
-        name=profile.name,
-        client_id=profile.client_id,
-        reason="created by the run",
-        data=profile.data,
-    )
+    return NewStep.on(profile, "delete", "created by the run")
 
 
 def _put_back(
-    profile: Profile, earlier: Profile | None, apps: Container[tuple[str, str | None]]
-) -> NewStep | str:
+    step: Step,
+    profile: Profile | None,
+    earlier: Profile | None,
+    apps: Container[tuple[str, str | None]],
+) -> NewStep | str | None:
+    if profile is None:
+        return "it is gone"
     if earlier is None:
         return "its earlier state is not in the safety snapshot"
+    if is_as_sent(step, earlier):
+        return "only its secret was changed, and the earlier one is not known"
+    if not profiles.differs(earlier, profile):
+        return None
+    if not _is_as_left(step, profile):
+        return "it was changed since"
     if earlier.app not in apps:
         return f"the sidecar has no secret for its earlier client id {earlier.client_id!r}"
-    return NewStep(
-        action="update",
-        source_id=None,
-        target_id=profile.id,
-        provider=earlier.provider,
-        name=earlier.name,
-        client_id=earlier.client_id,
-        reason="updated by the run",
-        data=earlier.data,
-    )
+    return NewStep.on(earlier, "update", "updated by the run")
+
+
+def _is_as_left(step: Step, profile: Profile) -> bool:
+    """Whether a profile is as a step left it, be it with fields that the API has added."""
+    return is_as_sent(step, profile) or step.result == fingerprint(profile)

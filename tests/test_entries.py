@@ -1,7 +1,6 @@
 """The document that a sidecar seals: what it says, what it refuses, and what `get` releases."""
 
 import json
-import traceback
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from oauthsync.entries import Entry, Secrets, dump_document, entry_from_json, parse_document
 from oauthsync.errors import SidecarError, UsageError
 from oauthsync.secret import Secret
+from tests.leaks import shown
 
 NOW = "2026-11-23T10:00:00Z"
 CANARY = "c4n4ry-of-a-secret"
@@ -46,10 +46,10 @@ def without_item_field(name: str) -> dict[str, Any]:
 
 
 def assert_hides(error: SidecarError | UsageError, *canaries: str) -> None:
-    """Neither the error as a traceback shows it, nor its hint, has any of the canaries."""
-    shown = "".join(traceback.format_exception(error)) + str(error.hint) + repr(error)
+    """Neither the error nor anything that can be reached from it has any of the canaries."""
+    told = shown(error)
     for canary in (CANARY, *canaries):
-        assert canary not in shown
+        assert canary not in told
 
 
 def test_the_document_is_json_that_a_person_can_read() -> None:
@@ -193,8 +193,8 @@ def test_an_entry_that_could_not_be_sealed_cannot_be_made(
 
 def test_no_representation_shows_a_secret() -> None:
     secrets = EMPTY.changed([entry(token=CANARY)], ())
-    for shown in (repr(secrets), str(secrets), repr(secrets.entries[0]), f"{secrets.names()}"):
-        assert CANARY not in shown
+    for text in (repr(secrets), str(secrets), repr(secrets.entries[0]), f"{secrets.names()}"):
+        assert CANARY not in text
 
 
 def test_an_entry_is_made_of_just_its_own_fields() -> None:

@@ -1,5 +1,6 @@
 """Durable writing and locks, with real files and processes."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -39,10 +40,41 @@ def test_the_previous_content_is_kept_where_asked(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file", "file.prev"]
 
 
+def test_the_previous_content_is_kept_where_the_file_system_has_no_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    path, previous = tmp_path / "file", tmp_path / "file.prev"
+    for content in (b"one", b"two"):
+        files.replace_file(path, content, previous=previous)
+    assert (path.read_bytes(), previous.read_bytes()) == (b"two", b"one")
+    assert path.stat().st_ino != previous.stat().st_ino
+
+
+def test_what_stands_in_the_way_of_the_previous_content_is_named(tmp_path: Path) -> None:
+    path, previous = tmp_path / "file", tmp_path / "file.prev"
+    path.write_bytes(b"one")
+    target = tmp_path / "target"
+    target.write_text("precious")
+    previous.symlink_to(target)
+    with pytest.raises(FileError, match=r"file\.prev is a symbolic link"):
+        files.replace_file(path, b"two", previous=previous)
+    previous.unlink()
+    previous.mkdir()
+    with pytest.raises(FileError, match=r"file\.prev: Is a directory"):
+        files.replace_file(path, b"two", previous=previous)
+    assert (path.read_bytes(), target.read_text()) == (b"one", "precious")
+    assert names(tmp_path) == ["file", "file.prev", "target"]
+
+
 @pytest.mark.parametrize(
     "write",
     [
         lambda path: files.replace_file(path, b"new"),
+        lambda path: files.replace_file(path, b"new", previous=path.with_name("target")),
         lambda path: files.create_file(path, b"new"),
         lambda path: files.read_file(path, limit=100),
     ],
@@ -53,7 +85,7 @@ def test_a_symbolic_link_is_refused_and_what_it_leads_to_untouched(
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_text("precious")
     link.symlink_to(target)
-    with pytest.raises(FileError):
+    with pytest.raises(FileError, match=r"symbolic link|File exists"):
         write(link)
     assert target.read_text() == "precious"
     assert link.is_symlink()
@@ -72,21 +104,47 @@ def test_a_folder_that_is_gone_is_a_clear_error(tmp_path: Path) -> None:
         files.replace_file(tmp_path / "gone" / "file", b"new")
 
 
-def test_a_full_disk_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ("replace_file(Path('file'), ", "cannot write file: File too large\n"),
+        ("create_file(Path('new'), ", "cannot create new: File too large\n"),
+    ],
+)
+def test_a_full_disk_leaves_what_was_there_and_nothing_else(
+    tmp_path: Path, call: str, error: str
+) -> None:
     (tmp_path / "file").write_text("old")
     script = (
         "import resource, signal; from pathlib import Path; from oauthsync import files\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
-        "try: files.replace_file(Path('file'), b'x' * 100)\n"
+        f"try: files.{call} b'x' * 100)\n"
         "except files.FileError as error: print(error)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "cannot write file: File too large\n"
+    assert done.stdout == error
     assert (tmp_path / "file").read_text() == "old"
     assert names(tmp_path) == ["file"]
+
+
+def test_a_folder_that_cannot_be_looked_into_is_a_clear_error(tmp_path: Path) -> None:
+    """The system's refusals are not all alike: this one comes before any file is opened."""
+    for path in (tmp_path / ("x" * 300), tmp_path / "gone" / "file"):
+        with pytest.raises(FileError, match="cannot write"):
+            files.replace_file(path, b"new")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no folder without fsync at hand")
+def test_a_file_system_without_fsync_for_folders_is_put_up_with() -> None:
+    folder = Path("/proc/self")
+    fd = os.open(folder, os.O_RDONLY)
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.fsync(fd)
+    os.close(fd)
+    files.sync_folder(folder)
 
 
 def test_a_file_is_created_private_and_never_overwritten(tmp_path: Path) -> None:

@@ -118,7 +118,9 @@ def test_pages_begin_at_1_and_hold_at_most_100_profiles() -> None:
         assert page("?page=2&per_page=7") == ids[7:14]
 
 
-@pytest.mark.parametrize("query", ["page=0", "page=-1", "page=x", "per_page=0", "page=" + "9" * 20])
+@pytest.mark.parametrize(
+    "query", ["page=0", "page=-1", "page=x", "page=", "per_page=0", "page=" + "9" * 20]
+)
 def test_a_page_that_is_no_positive_integer_is_refused(query: str) -> None:
     with Sandbox(["a"], profiles=1) as sandbox:
         assert call(sandbox, "GET", f"{PROFILES}?{query}").status == 400

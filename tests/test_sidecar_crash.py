@@ -246,7 +246,7 @@ def test_nothing_outside_the_folder_is_opened_for_writing(tmp_path: Path) -> Non
         sidecar.load(path, NEW_KEY)
         # A file object around a descriptor that is open already is audited under its number.
         named = [each for each in written if not each.isdigit()]
-        assert len(named) == 6, "a lock and a temporary file for each of three changes"
+        assert len(named) == 7, "a lock and a temporary file for each of three changes, one copy"
         assert all(Path(each).parent == folder for each in named)
 
     assert ended(child(audited)) == DONE

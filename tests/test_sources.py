@@ -1,12 +1,13 @@
 """A secret is read from its one source, whole, and shown by no error."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oauthsync.errors import UsageError
@@ -19,6 +20,7 @@ from oauthsync.sources import (
     SourceError,
     Sources,
 )
+from tests.leaks import shown
 
 HOME = Path("/home/someone")
 
@@ -38,7 +40,7 @@ def failure(source: Source) -> str:
     text = str(caught.value)
     assert text.startswith(source.description)
     assert caught.value.hint
-    assert "canary" not in text + caught.value.hint + repr(source)
+    assert "canary" not in shown(caught.value) + repr(source)
     return text
 
 
@@ -84,6 +86,7 @@ def test_exactly_one_trailing_newline_is_no_part_of_a_file_or_an_output(
     assert python(script).read().reveal() == secret
 
 
+@settings(deadline=None)  # how long a disk takes is not the matter
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40))
 def test_a_secret_survives_its_file(tmp_path_factory: pytest.TempPathFactory, secret: str) -> None:
     path = tmp_path_factory.mktemp("s") / "secret"
@@ -161,6 +164,30 @@ def test_a_command_that_leaves_its_output_open_is_not_waited_for() -> None:
 def test_a_command_that_closes_its_output_and_stays_is_ended() -> None:
     script = "import os, time; os.write(1, b'canary'); os.close(1); time.sleep(50)"
     assert "within 0.5 seconds" in failure(python(script, timeout=0.5))
+
+
+def test_what_a_command_is_given_stays_out_of_the_error_that_it_took_too_long() -> None:
+    script = "import os, time; os.close(1); time.sleep(50)"
+    command = FromCommand((sys.executable, "-c", script, "canary"), "key", {}, timeout=0.5)
+    assert "within 0.5 seconds" in failure(command)
+
+
+def test_a_command_that_may_not_be_ended_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `sudo`, which runs as another user and asks for its own password."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def refuse(process: subprocess.Popen[bytes]) -> None:
+        running.append(process)
+        raise PermissionError
+
+    monkeypatch.setattr(subprocess.Popen, "kill", refuse)
+    started = time.monotonic()
+    assert "within 0.2 seconds" in failure(python("import time; time.sleep(3)", timeout=0.2))
+    assert time.monotonic() - started < 2.5
+    monkeypatch.undo()
+    for process in running:
+        process.kill()
+        process.wait()
 
 
 def test_a_command_that_never_stops_printing_is_ended() -> None:

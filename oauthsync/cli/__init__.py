@@ -1,9 +1,11 @@
 """The command line: parse, wire, print, exit.
 
-A command's module is imported when the command is called (or listed in the help), and imports the
-library inside its functions: `--help` and `--version` cost no more than click does.
+A command's module is imported when the command is called, and imports the library inside its
+functions: `--help` and `--version` cost no more than click does.
 """
 
+import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -14,19 +16,26 @@ import click
 from oauthsync import __version__
 
 _COMMANDS = {
-    "export": "backup",
-    "snapshots": "backup",
-    "show": "backup",
-    "diff": "backup",
-    "log": "backup",
-    "secrets": "secrets",
-    "plan": "restore",
-    "import": "restore",
-    "runs": "restore",
-    "resume": "restore",
-    "undo": "restore",
-    "sandbox": "sandbox",
+    "init": ("workspaces", "Write a first oauthsync.toml by asking."),
+    "export": ("backup", "Take a snapshot of each workspace."),
+    "snapshots": ("backup", "List the snapshots."),
+    "show": ("backup", "Show the profiles of a snapshot."),
+    "diff": ("backup", "Compare a snapshot with another, or with now."),
+    "log": ("backup", "Show what changed from export to export."),
+    "secrets": ("secrets", "Keep the client secrets in the sidecar."),
+    "plan": ("restore", "Show what `import` would do."),
+    "import": ("restore", "Create what the target lacks, exactly once."),
+    "runs": ("runs", "List what imports and undos did."),
+    "resume": ("restore", "Carry on an import that was cut off."),
+    "undo": ("restore", "Take back what an import did."),
+    "profiles": ("profiles", "Work on one profile of a workspace."),
+    "report": ("report", "Write a page about the backup folder."),
+    "check": ("care", "See that the backup is whole, and what it could restore."),
+    "prune": ("care", "Remove old snapshots by a policy."),
+    "doctor": ("workspaces", "Find what is wrong, and say what to do."),
+    "sandbox": ("sandbox", "Run a local Workato to rehearse with."),
 }
+"""Each command's module here, which has it as `NAME_command`, and its line in the help."""
 
 
 class _LazyGroup(click.Group):
@@ -38,33 +47,48 @@ class _LazyGroup(click.Group):
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        module = import_module(f"oauthsync.cli.{_COMMANDS[name]}")
+        module = import_module(f"oauthsync.cli.{_COMMANDS[name][0]}")
         command: click.Command = getattr(module, f"{name}_command")
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches
+        if args[0] not in _COMMANDS and args[0][:1] != "-" and not ctx.resilient_parsing:
+            from oauthsync.errors import UsageError
+            from oauthsync.tables import suggestion
 
-            near = get_close_matches(args[0], _COMMANDS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
+            raise UsageError(f"no such command {args[0]!r}", hint=suggestion(args[0], _COMMANDS))
         return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
 
 
 @click.group(
     cls=_LazyGroup,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="oauthsync %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Back up the custom OAuth profiles of a Workato workspace, and put them back."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of what happened."""
-    from oauthsync.cli.common import run
+    from oauthsync.cli.common import EXIT_INTERRUPTED, run
 
-    sys.exit(run(cli, args))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A character that the locale cannot write is shown escaped, as on stderr.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    code = run(cli, args)
+    if code == EXIT_INTERRUPTED:
+        # Threads may still wait for answers; the journal knows, and the user wants to go now.
+        os._exit(code)
+    sys.exit(code)

@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oauthsync.cli.common import EXIT_DIFFERENT, Session, common_options
+from oauthsync.cli.common import EXIT_DIFFERENT, EXIT_INCOMPLETE, Session, common_options
 
 if TYPE_CHECKING:
     from oauthsync.backup import Backup, Exported, Failed
-    from oauthsync.profiles import Profile
-    from oauthsync.snapshots import Snapshot
+    from oauthsync.config import Workspace
+    from oauthsync.profiles import Difference
     from oauthsync.strictjson import Json
 
-EXIT_INCOMPLETE = 6
+LIVE = "live"
+
+of_workspace = click.option("--workspace", metavar="WORKSPACE", help="Only this workspace's.")
+of_provider = click.option("--provider", metavar="P", help="Only this provider's profiles.")
+of_name = click.option("--name", metavar="GLOB", default="*", help="Only profiles named so.")
 
 
 @click.command("export")
@@ -22,101 +26,122 @@ EXIT_INCOMPLETE = 6
 @common_options
 def export_command(session: Session, workspaces: tuple[str, ...], every: bool) -> int:
     """Take one complete snapshot of each WORKSPACE (default: the default one)."""
-    from oauthsync.backup import Exported, Failed
+    from oauthsync.backup import Failed
 
     with session.backup() as backup:
-        chosen = [backup.workspace(name) for name in _chosen(backup, workspaces, every)]
-        results = sorted(backup.export(chosen), key=lambda each: _position(each, chosen))
-        done = [each for each in results if isinstance(each, Exported)]
-        failed = [each for each in results if isinstance(each, Failed)]
-        if failed and len(chosen) == 1:
-            raise failed[0].error
-        for each in done:
-            _warn_of_losses(session, each)
-    document: dict[str, Json] = {"snapshots": [snapshot_to_json(each.snapshot) for each in done]}
-    if failed:
-        document["failed"] = [
-            {"workspace": failure.workspace, "error": str(failure.error)} for failure in failed
-        ]
-    session.answer(
-        document,
-        lambda renderer: renderer.table(
-            ("workspace", "snapshot", "profiles", "added", "changed", "removed", "requests"),
-            [
-                (s.workspace, s.id, s.profiles, s.added, s.changed, s.removed, s.requests)
-                for s in (each.snapshot for each in done)
-            ],
-        ),
-    )
-    for failure in failed:
-        hint = f" ({failure.error.hint})" if failure.error.hint else ""
-        session.warn(f"{failure.workspace} was not exported: {failure.error}{hint}")
+        chosen = _chosen(backup, workspaces, every=every)
+        results = {_name(each): each for each in backup.export(chosen)}
+    done: list[Exported] = []
+    failed: list[Failed] = []
+    for workspace in chosen:
+        match results[workspace.name]:
+            case Failed() as failure:
+                failed.append(failure)
+            case exported:
+                done.append(exported)
+    if failed and len(chosen) == 1:
+        raise failed[0].error
+    _report_export(session, done, failed)
     return EXIT_INCOMPLETE if failed else 0
 
 
-def _chosen(backup: "Backup", names: Sequence[str], every: bool) -> Sequence[str | None]:
+def _chosen(backup: "Backup", names: Sequence[str], *, every: bool) -> "Sequence[Workspace]":
     if every and names:
         raise click.UsageError("name workspaces, or give --all")
     if every:
         if not backup.config.workspaces:
-            raise click.UsageError("--all: no workspace is configured")
-        return list(backup.config.workspaces)
-    return list(dict.fromkeys(names)) or [None]
+            raise click.UsageError(f"--all: {backup.config.file} defines no workspace")
+        return list(backup.config.workspaces.values())
+    return [backup.workspace(name) for name in dict.fromkeys(names)] or [backup.workspace(None)]
 
 
-def _position(result: "Exported | Failed", chosen: "Sequence[object]") -> int:
+def _name(result: "Exported | Failed") -> str:
     from oauthsync.backup import Failed
 
-    name = result.workspace if isinstance(result, Failed) else result.snapshot.workspace
-    return [getattr(each, "name", None) for each in chosen].index(name)
+    return result.workspace if isinstance(result, Failed) else result.snapshot.workspace
+
+
+def _report_export(
+    session: Session, done: "Sequence[Exported]", failed: "Sequence[Failed]"
+) -> None:
+    from oauthsync import documents
+
+    snapshots = [each.snapshot for each in done]
+    document: dict[str, Json] = {"snapshots": [documents.snapshot(each) for each in snapshots]}
+    if failed:
+        document["failed"] = [
+            {"workspace": each.workspace, "error": str(each.error)} for each in failed
+        ]
+    headers = ("workspace", "snapshot", "profiles", "added", "changed", "removed", "requests")
+    session.report(
+        document,
+        lambda renderer: renderer.table(
+            headers,
+            [
+                (s.workspace, s.id, s.profiles, s.added, s.changed, s.removed, s.requests)
+                for s in snapshots
+            ],
+            none="nothing was exported",
+        ),
+    )
+    for exported in done:
+        _warn_of_losses(session, exported)
+    for failure in failed:
+        hint = f"\n  {failure.error.hint}" if failure.error.hint else ""
+        session.warn(f"{failure.workspace} was not exported: {failure.error}{hint}")
 
 
 def _warn_of_losses(session: Session, exported: "Exported") -> None:
-    from oauthsync.render import describe, inline
+    from oauthsync.render import describe
+    from oauthsync.text import count_of
 
-    lost = exported.difference.removed
-    if not lost or exported.before is None:
+    lost, before, now = exported.difference.removed, exported.before, exported.snapshot
+    if not lost or before is None:
         return
-    names = [describe(profile) for profile in lost]
-    listed = "".join(f"\n  - {name}" for name in (names if session.verbose else names[:10]))
-    more = f"\n  … and {len(names) - 10} more" if len(names) > 10 and not session.verbose else ""
     session.warn(
-        f"{len(lost)} profiles of {inline(exported.snapshot.workspace)} are gone since snapshot"
-        f" {exported.before.id}, which still has them:{listed}{more}\n"
-        f"  to get them back: oauthsync import {exported.before.id}"
+        f"{count_of(len(lost), 'profile')} gone from {now.workspace} since the last export;"
+        f" snapshot {before.id} ({before.taken_at}) still has:\n"
+        f"{session.folded([describe(profile) for profile in lost])}\n"
+        f"`oauthsync plan {before.id}` shows what would bring them back"
     )
 
 
 @click.command("snapshots")
-@click.option("--workspace", metavar="WORKSPACE", help="Only this workspace's.")
+@of_workspace
 @common_options
 def snapshots_command(session: Session, workspace: str | None) -> None:
     """List all snapshots, newest first."""
+    from oauthsync import documents
+
     with session.backup() as backup:
         found = backup.snapshots().all(workspace)
+    headers = ("id", "workspace", "taken at", "kind", "profiles", "added", "changed", "removed")
     session.answer(
-        {"snapshots": [snapshot_to_json(each) for each in found]},
+        {"snapshots": [documents.snapshot(each) for each in found]},
         lambda renderer: renderer.table(
-            ("id", "workspace", "taken at", "kind", "profiles", "added", "changed", "removed"),
+            headers,
             [
                 (s.id, s.workspace, s.taken_at, s.kind, s.profiles, s.added, s.changed, s.removed)
                 for s in found
             ],
+            none="no snapshots",
         ),
     )
 
 
 @click.command("show")
 @click.argument("snapshot", default="latest")
-@click.option("--workspace", metavar="WORKSPACE", help="Select among this workspace's snapshots.")
-@click.option("--provider", metavar="PROVIDER", help="Only this provider's profiles.")
-@click.option("--name", metavar="GLOB", default="*", help="Only profiles with such a name.")
+@of_workspace
+@of_provider
+@of_name
 @common_options
 def show_command(
     session: Session, snapshot: str, workspace: str | None, provider: str | None, name: str
 ) -> None:
     """Show the profiles of a SNAPSHOT: an id, `latest`, `latest~1`, or a date."""
     from fnmatch import fnmatchcase
+
+    from oauthsync import documents
 
     with session.backup() as backup:
         snapshots = backup.snapshots()
@@ -128,7 +153,7 @@ def show_command(
         ]
     session.answer(
         {
-            "snapshot": snapshot_to_json(found),
+            "snapshot": documents.snapshot(found),
             "profiles": [profile.fields for profile in profiles],
         },
         lambda renderer: renderer.table(
@@ -137,90 +162,70 @@ def show_command(
                 (p.id, p.provider, p.name, p.client_id, "?" if p.uses is None else p.uses)
                 for p in profiles
             ],
+            none="no profiles",
         ),
     )
 
 
 @click.command("diff")
 @click.argument("old", metavar="[FROM]", default="latest")
-@click.argument("new", metavar="[TO]", default="live")
-@click.option("--workspace", metavar="WORKSPACE", help="Select among this workspace's snapshots.")
+@click.argument("new", metavar="[TO]", default=LIVE)
+@of_workspace
 @click.option("--exit-code", is_flag=True, help="Exit with 4 where there are differences.")
 @common_options
 def diff_command(
     session: Session, old: str, new: str, workspace: str | None, exit_code: bool
 ) -> int:
-    """Compare a snapshot with another one, or with `live`: the workspace as it is now."""
-    from oauthsync.profiles import difference
-    from oauthsync.render import difference_to_json
+    """Compare a snapshot with another one, or with `live`: the workspace as it is now.
 
-    if old == new == "live":
-        raise click.UsageError("live and live are the same")
+    FROM is `latest` and TO is `live` where they are not given.
+    """
+    from oauthsync import documents
+
+    if old == new == LIVE:
+        raise click.UsageError("live and live are the same: name a snapshot to compare with")
     with session.backup() as backup:
-        snapshots = backup.snapshots()
-        stored = {text: snapshots.find(text, workspace) for text in (old, new) if text != "live"}
-        of = workspace or next(iter(stored.values())).workspace
-
-        def side(text: str) -> "tuple[dict[str, Json], Sequence[Profile]]":
-            if text in stored:
-                return snapshot_to_json(stored[text]), snapshots.profiles(stored[text])
-            listing = backup.live(backup.workspace(of))
-            return {"workspace": of, "kind": "live"}, listing.profiles
-
-        (before, old_profiles), (after, new_profiles) = side(old), side(new)
-    found = difference(old_profiles, new_profiles)
+        before, after, found = _compare(backup, old, new, workspace)
+    if before["workspace"] != after["workspace"]:
+        session.warn("these are two workspaces, and profiles are compared by their ids")
     session.answer(
-        {"from": before, "to": after, **difference_to_json(found)},
-        lambda renderer: renderer.difference(found),
+        {"from": before, "to": after, **documents.difference(found)},
+        lambda renderer: renderer.comparison(before, after, found),
     )
     return EXIT_DIFFERENT if exit_code and found else 0
 
 
+def _compare(
+    backup: "Backup", old: str, new: str, workspace: str | None
+) -> "tuple[dict[str, Json], dict[str, Json], Difference]":
+    """Both sides as documents, and their difference."""
+    from oauthsync import documents, profiles
+
+    snapshots = backup.snapshots()
+    stored = {text: snapshots.find(text, workspace) for text in (old, new) if text != LIVE}
+    if LIVE not in (old, new):
+        found = snapshots.difference(stored[old], stored[new])
+        return documents.snapshot(stored[old]), documents.snapshot(stored[new]), found
+    [snapshot] = stored.values()
+    listing = backup.live(backup.workspace(workspace or snapshot.workspace))
+    then = (documents.snapshot(snapshot), snapshots.profiles(snapshot))
+    now = (documents.live(listing), listing.profiles)
+    (before, ours), (after, theirs) = (now, then) if old == LIVE else (then, now)
+    return before, after, profiles.difference(ours, theirs)
+
+
 @click.command("log")
-@click.option("--workspace", metavar="WORKSPACE", help="Only this workspace's snapshots.")
-@click.option("--provider", metavar="PROVIDER", help="Only this provider's profiles.")
-@click.option("--name", metavar="GLOB", default="*", help="Only profiles with such a name.")
+@of_workspace
+@of_provider
+@of_name
 @common_options
 def log_command(session: Session, workspace: str | None, provider: str | None, name: str) -> None:
     """Show what appeared, changed and vanished from one export to the next, newest first."""
-    from oauthsync.render import difference_to_json, inline
+    from oauthsync import documents
 
     with session.backup() as backup:
         entries = list(backup.snapshots().log(workspace, provider, name))
     session.answer(
-        {
-            "log": [
-                {
-                    "snapshot": entry.snapshot.id,
-                    "workspace": entry.snapshot.workspace,
-                    "taken_at": entry.snapshot.taken_at,
-                    **difference_to_json(entry.difference),
-                }
-                for entry in entries
-            ]
-        },
-        lambda renderer: (
-            "\n\n".join(
-                f"snapshot {entry.snapshot.id}, {inline(entry.snapshot.workspace)},"
-                f" {entry.snapshot.taken_at}\n{renderer.difference(entry.difference)}"
-                for entry in entries
-            )
-            or "no changes"
-        ),
+        {"log": [documents.log_entry(entry) for entry in entries]},
+        lambda renderer: renderer.log(entries),
     )
-
-
-def snapshot_to_json(snapshot: "Snapshot") -> "dict[str, Json]":
-    """A snapshot as users see it."""
-    return {
-        "id": snapshot.id,
-        "workspace": snapshot.workspace,
-        "taken_at": snapshot.taken_at,
-        "profiles": snapshot.profiles,
-        "kind": snapshot.kind,
-        "added": snapshot.added,
-        "changed": snapshot.changed,
-        "removed": snapshot.removed,
-        "requests": snapshot.requests,
-        "listings": snapshot.listings,
-    }

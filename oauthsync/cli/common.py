@@ -1,4 +1,4 @@
-"""What all commands share: their common options, output, questions, and how errors end them."""
+"""What all commands share: their common options, the session, and how errors end them."""
 
 import os
 import sys
@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from oauthsync import strictjson
-from oauthsync.errors import OauthsyncError, UsageError
+from oauthsync.cli import terminal
+from oauthsync.errors import IncompleteError, OauthsyncError, UsageError
+from oauthsync.text import visible
 
 if TYPE_CHECKING:
     from oauthsync.backup import Backup
+    from oauthsync.progress import Progress
     from oauthsync.render import Renderer
     from oauthsync.secret import Secret
     from oauthsync.strictjson import Json
 
 EXIT_DIFFERENT = 4
+EXIT_INCOMPLETE = IncompleteError.exit_code
 EXIT_INTERRUPTED = 130
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,69 +37,124 @@ class Session:
         self.json = json
         self.quiet = quiet
         self.verbose = verbose
-        self.interactive = not no_input and sys.stdin.isatty()
+        self.no_input = no_input
+        self.interactive = not no_input and terminal.somebody_there()
         self.answered = False
+        self._progress: Progress | None = None
 
     def backup(self) -> "Backup":
         """The backup folder; close it after use."""
         from oauthsync.backup import Backup
-        from oauthsync.progress import listener_for
+        from oauthsync.progress import Pace, progress_on
+
+        def pace(name: str) -> Pace:
+            quota = backup.workspace(name).requests_per_minute
+            return Pace(quota, backup.expected.get(name, 0))
 
         if not self.folder.is_dir():
             raise UsageError(
-                f"the backup folder {self.folder} does not exist", hint="create it, or check --dir"
+                f"there is no backup folder {self.folder}", hint="create it, or check --dir"
             )
-        return Backup(
+        self._progress = progress_on(sys.stderr, pace, quiet=self.quiet, verbose=self.verbose)
+        backup = Backup(
             self.folder,
-            listener=listener_for(sys.stderr, quiet=self.quiet, verbose=self.verbose),
-            ask=self.ask if self.interactive else None,
+            listener=self._progress,
+            ask=self.ask_passphrase if self.interactive else None,
         )
+        return backup
 
-    @property
-    def renderer(self) -> "Renderer":
-        """What turns results into text."""
-        from oauthsync.render import Renderer
-
-        return Renderer(color=wants_color(sys.stdout), verbose=self.verbose)
+    # --- telling --------------------------------------------------------------------------------
 
     def answer(self, document: "dict[str, Json]", text: Callable[["Renderer"], str]) -> None:
-        """Print the result: one JSON document, or text for people."""
+        """Print what was asked for: one JSON document, or text for people."""
+        self.wipe_progress()
         self.answered = True
         if self.json:
-            click.echo(strictjson.write(document))
-        elif shown := text(self.renderer):
-            click.echo(shown)
+            terminal.print_json(document)
+        elif shown := text(self._renderer(sys.stdout)):
+            terminal.print_text(shown)
+
+    def report(self, document: "dict[str, Json]", text: Callable[["Renderer"], str]) -> None:
+        """As `answer`, for what was done rather than asked for: --quiet keeps the text back."""
+        self.answer(document, text if not self.quiet else lambda _renderer: "")
+
+    def show(self, text: Callable[["Renderer"], str]) -> None:
+        """Show a person what is going to happen, beside the result."""
+        if not self.quiet:
+            self.wipe_progress()
+            terminal.tell(text(self._renderer(sys.stderr)))
 
     def say(self, text: str) -> None:
         """Tell a person what happens."""
         if not self.quiet:
-            click.echo(text, err=True)
+            self.wipe_progress()
+            terminal.tell(visible(text))
 
     def warn(self, text: str) -> None:
         """Tell a person what is not as it should be, whatever they asked for."""
-        click.echo(_styled("warning:", "yellow") + f" {text}", err=True)
+        self.wipe_progress()
+        terminal.tell_labelled("warning:", "yellow", text)
 
-    def ask(self, prompt: str, is_new: bool) -> "Secret":
-        """Ask for a secret, hidden; twice where it is new."""
+    def folded(self, names: "Sequence[str]") -> str:
+        """Names for a message, one below the other."""
+        return self._renderer(sys.stderr).names(names)
+
+    def wipe_progress(self) -> None:
+        """Take the moving line off the terminal, before something else is written there."""
+        if self._progress is not None:
+            self._progress.wipe()
+
+    def _renderer(self, stream: Any) -> "Renderer":
+        from oauthsync.render import Renderer
+
+        return Renderer(
+            color=terminal.wants_color(stream),
+            verbose=self.verbose,
+            width=terminal.width(stream),
+        )
+
+    # --- asking ---------------------------------------------------------------------------------
+
+    def ask_passphrase(self, prompt: str, is_new: bool) -> "Secret":
+        """Ask for a passphrase, hidden; a new one is checked, and typed twice."""
         from oauthsync.secret import Secret
 
-        value: str = click.prompt(prompt, hide_input=True, confirmation_prompt=is_new, err=True)
-        return Secret(value)
+        self.wipe_progress()
+        while True:
+            typed = terminal.ask_hidden(prompt)
+            problem = _problem_of_new(typed) if is_new else None
+            if problem is None:
+                return Secret(typed)
+            self.warn(problem)
 
     def ask_secret(self, prompt: str) -> "Secret":
         """Ask for a client secret or token, hidden; empty where the person gives none."""
-        from oauthsync.render import inline
         from oauthsync.secret import Secret
 
-        return Secret(
-            click.prompt(inline(prompt), hide_input=True, default="", show_default=False, err=True)
-        )
+        self.wipe_progress()
+        return Secret(terminal.ask_hidden(prompt))
 
     def confirm(self, question: str) -> bool:
         """Ask a yes-or-no question; UsageError where nobody can answer."""
+        self.wipe_progress()
         if not self.interactive:
-            raise UsageError("nobody is there to answer, so nothing was written", hint="use --yes")
-        return click.confirm(question, err=True)
+            raise UsageError(
+                "nobody is there to be asked, so nothing was written", hint="add --yes to go ahead"
+            )
+        return terminal.confirm(question)
+
+
+def _problem_of_new(passphrase: str) -> str | None:
+    """Why a new passphrase is not taken, after it was typed a second time; None where it is."""
+    from oauthsync.keys import check_passphrase
+
+    try:
+        check_passphrase(passphrase)
+    except UsageError as error:
+        return f"{error}: {error.hint}"
+    if terminal.ask_hidden("Type it once more") != passphrase:
+        return "the two are not the same: start again"
+    return None
 
 
 class Called:
@@ -117,24 +175,48 @@ def common_options(function: F) -> F:
         help="The backup folder (default: OAUTHSYNC_DIR, else the current folder).",
     )
     @click.option("--json", is_flag=True, help="Print one JSON document.")
-    @click.option("-q", "--quiet", is_flag=True, help="Print results and warnings only.")
-    @click.option("-v", "--verbose", is_flag=True, help="Print more; fold nothing.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print nothing but what was asked for.")
+    @click.option("-v", "--verbose", is_flag=True, help="Fold and shorten nothing, tell each step.")
     @click.option("--no-input", is_flag=True, help="Never wait for a person.")
+    @click.pass_context
     @wraps(function)
-    def wrapper(
-        *args: Any,
-        folder: Path,
-        json: bool,
-        quiet: bool,
-        verbose: bool,
-        no_input: bool,
-        **options: Any,
-    ) -> Any:
-        session = Session(folder, json=json, quiet=quiet, verbose=verbose, no_input=no_input)
-        click.get_current_context().ensure_object(Called).session = session
+    def wrapper(ctx: click.Context, *args: Any, **options: Any) -> Any:
+        session = _session(ctx, options)
         return function(session, *args, **options)
 
     return wrapper  # type: ignore[return-value]
+
+
+def _session(ctx: click.Context, options: dict[str, Any]) -> Session:
+    """The session of the common options, which are taken out of `options`.
+
+    What was given to the group above (`runs --json show 7`) counts for its command, too.
+    """
+    called = ctx.ensure_object(Called)
+    given = {name: options.pop(name) for name in _COMMON}
+    if (above := called.session) is not None:
+        for name in _COMMON:
+            if ctx.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
+                given[name] = getattr(above, name)
+    if given["quiet"] and given["verbose"]:
+        raise click.UsageError("give --quiet or --verbose, not both", ctx)
+    called.session = Session(**given)
+    return called.session
+
+
+_COMMON = ("folder", "json", "quiet", "verbose", "no_input")
+
+
+def read_input(file: Path, limit: int) -> bytes:
+    """The content of a file that an option names; UsageError where it cannot be read."""
+    from oauthsync.tables import read_regular
+
+    try:
+        return read_regular(file, limit=limit)
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {file}: {error.strerror or error}", hint="check its name and permissions"
+        ) from error
 
 
 def run(command: click.Command, args: Sequence[str] | None) -> int:
@@ -142,45 +224,75 @@ def run(command: click.Command, args: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if args is None else args)
     called = Called()
     try:
-        result = command.main(arguments, "oauthsync", standalone_mode=False, obj=called)
-        sys.stdout.flush()
-    except click.UsageError as error:
-        if error.ctx is not None:
-            click.echo(error.ctx.get_usage(), err=True)
-        return _failed("--json" in arguments, error.format_message(), None, error.exit_code)
-    except click.Abort:
-        return _failed("--json" in arguments, "interrupted", None, EXIT_INTERRUPTED)
-    except KeyboardInterrupt:
-        code = _failed("--json" in arguments, "interrupted", None, EXIT_INTERRUPTED)
-        sys.stdout.flush()
-        # Threads may still wait for answers; the journal knows, and the user wants to go now.
-        os._exit(code)
-    except OauthsyncError as error:
-        session = called.session
-        as_json = session is not None and session.json and not session.answered
-        return _failed(as_json, str(error), error.hint, error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        try:
+            result = command.main(arguments, "oauthsync", standalone_mode=False, obj=called)
+        except BrokenPipeError:
+            raise
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no traceback for users
+            result = _failed(error, called.session, asked_for_json="--json" in arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # The interpreter would try to write the rest once more, and complain.
+        _discard_stdout()
+        return 1 if isinstance(error, BrokenPipeError) else _failed(error, None)
     return result if isinstance(result, int) else 0
 
 
-def _failed(as_json: bool, message: str, hint: str | None, code: int) -> int:
-    from oauthsync.render import visible
-
-    click.echo(_styled("error:", "red") + f" {visible(message)}", err=True)
+def _failed(error: BaseException, session: Session | None, *, asked_for_json: bool = False) -> int:
+    """Tell an error, and give the exit code that it ends the command with."""
+    message, hint, code = _told(error)
+    if session is not None:
+        session.wipe_progress()
+    terminal.tell_labelled("error:", "red", message)
     if hint:
-        click.echo(_styled("hint:", "cyan") + f" {visible(hint)}", err=True)
-    if as_json:
-        click.echo(strictjson.write({"error": message, "hint": hint, "exit_code": code}))
+        terminal.tell_labelled("hint:", "cyan", hint)
+    if session is not None and not isinstance(error, click.UsageError):
+        asked_for_json = session.json and not session.answered
+    if asked_for_json:
+        terminal.print_json({"error": message, "hint": hint, "exit_code": code})
     return code
 
 
-def wants_color(stream: Any) -> bool:
-    """Whether a stream is a terminal that shows colours, and nobody has forbidden them."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def _told(error: BaseException) -> tuple[str, str | None, int]:
+    """An error's message, hint and exit code."""
+    match error:
+        case OauthsyncError():
+            return str(error), error.hint, error.exit_code
+        case click.ClickException():
+            message = error.format_message().removesuffix(".")
+            path = (
+                error.ctx.command_path
+                if isinstance(error, click.UsageError) and error.ctx
+                else "oauthsync"
+            )
+            return (
+                message[:1].lower() + message[1:],
+                f"`{path} --help` shows what it takes",
+                error.exit_code,
+            )
+        case click.Abort() | KeyboardInterrupt():
+            hint = "what was done is kept: call the same command again to go on"
+            return "interrupted", hint, EXIT_INTERRUPTED
+        case OSError(strerror=str(reason)):
+            name = f": {error.filename}" if error.filename else ""
+            return f"the system refused: {reason}{name}", None, 1
+        case _:
+            return _defect(error)
 
 
-def _styled(text: str, color: str) -> str:
-    return click.style(text, fg=color, bold=True) if wants_color(sys.stderr) else text
+def _defect(error: BaseException) -> tuple[str, str, int]:
+    """What is told of an error that nobody expected: where it was, and no value that it holds."""
+    from traceback import extract_tb
+
+    place = extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}, line {place.lineno}"
+    return (
+        f"unexpected {type(error).__name__} in {where}",
+        "this is a defect of oauthsync: please report it, with these two lines",
+        1,
+    )
+
+
+def _discard_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from oauthsync import strictjson
+from oauthsync.cli import terminal
 from oauthsync.cli.common import Session, common_options
 
 
@@ -43,7 +43,7 @@ def sandbox_command(
     """Run a local Workato with just this API, on loopback, until interrupted.
 
     The first token's workspace starts with the sample profiles, the others are empty. Where it
-    listens is said at start, in one JSON line on stdout.
+    listens is said at start, in one JSON line on stdout. Without a token there is one, `sandbox`.
 
     \b
     A FAULT is [ON:]KIND[:OPTION]..., for example POST:reset-after-apply:0.2
@@ -55,8 +55,9 @@ def sandbox_command(
     """
     from oauthsync.sandbox import Fault, Sandbox
 
+    names = tokens or ("sandbox",)
     sandbox = Sandbox(
-        tokens or ("sandbox",),
+        names,
         profiles=profiles,
         port=port,
         db=db,
@@ -66,7 +67,8 @@ def sandbox_command(
     )
 
     def ready(url: str) -> None:
-        click.echo(strictjson.write({"url": url, "tokens": list(tokens or ("sandbox",))}))
+        terminal.print_json({"url": url, "tokens": list(names)})
+        session.answered = True
         session.say("press Ctrl-C to stop")
 
     sandbox.serve_forever(ready)

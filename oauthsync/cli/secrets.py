@@ -6,18 +6,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oauthsync.cli.common import EXIT_DIFFERENT, Session, common_options
+from oauthsync.cli.common import EXIT_DIFFERENT, Session, common_options, read_input
 from oauthsync.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from oauthsync.backup import Backup
+    from oauthsync.missing import MissingApp
     from oauthsync.secret import Secret
-    from oauthsync.sidecar import Entry, Saved
+    from oauthsync.sidecar import Entry, Key, Saved
+    from oauthsync.strictjson import Json
 
 TOKEN_PROVIDERS = ("slack",)
 """Providers whose profiles have a token beside the client secret (the API's page)."""
+
+STDIN = Path("-")
+MAX_STDIN = 1 << 20
+
+of_provider = click.option("--provider", required=True, metavar="P", help="The app's provider.")
+of_client_id = click.option("--client-id", required=True, metavar="C", help="The app's client id.")
+of_workspace = click.option("--workspace", metavar="WORKSPACE", help="Whose SNAPSHOT.")
 
 
 @click.group("secrets")
@@ -26,8 +35,8 @@ def secrets_command() -> None:
 
 
 @secrets_command.command("set")
-@click.option("--provider", required=True, help="The app's provider, as the API spells it.")
-@click.option("--client-id", required=True, help="The app's client id.")
+@of_provider
+@of_client_id
 @click.option("--token", "with_token", is_flag=True, help="Ask for a token, too.")
 @click.option("--stdin", is_flag=True, help='Read {"client_secret": …, "token": …} from stdin.')
 @common_options
@@ -35,14 +44,16 @@ def set_command(
     session: Session, provider: str, client_id: str, with_token: bool, stdin: bool
 ) -> None:
     """File the client secret of one app; it is asked for, hidden."""
-    if stdin:
-        secret, token = _from_stdin()
-    else:
+    if not stdin:
         _needs_a_person(session, "use --stdin, or `oauthsync secrets load`")
-        secret, token = _asked(session, provider, client_id, with_token=with_token)
     with session.backup() as backup:
+        if stdin:
+            secret, token = _from_stdin()
+        else:
+            _open_first(backup)
+            secret, token = _asked(session, provider, client_id, with_token=with_token)
         saved = _save(backup, [_entry(backup, provider, client_id, secret, token)])
-    session.answer(
+    session.report(
         {"provider": provider, "client_id": client_id, "replaced": bool(saved.replaced)},
         lambda _: "replaced" if saved.replaced else "stored",
     )
@@ -50,44 +61,57 @@ def set_command(
 
 @secrets_command.command("fill")
 @click.argument("snapshot", default="latest")
-@click.option("--workspace", metavar="WORKSPACE", help="Select among this workspace's snapshots.")
+@of_workspace
 @common_options
 def fill_command(session: Session, snapshot: str, workspace: str | None) -> None:
-    """Ask for every secret that the SNAPSHOT's profiles need and the sidecar lacks."""
-    from oauthsync.missing import missing_apps
-    from oauthsync.render import inline
+    """Ask for every secret that the SNAPSHOT's profiles need and the sidecar lacks.
 
+    An empty answer leaves one out. Each answer is kept at once.
+    """
     _needs_a_person(session, "use `oauthsync secrets load`")
-    stored = 0
     with session.backup() as backup:
-        snapshots = backup.snapshots()
-        profiles = snapshots.profiles(snapshots.find(snapshot, workspace))
-        _ = backup.key  # asked for before anything is typed that could be lost
-        missing = missing_apps(profiles, backup.apps())
-        done: set[tuple[str, str]] = set()
-        for number, app in enumerate(missing, 1):
-            if app.key in done:
-                continue
-            names = ", ".join(inline(profile.name) for profile in app.profiles[:3])
-            session.say(f"{number}/{len(missing)}: {inline(app.provider)}, used by {names}")
-            secret, token = _asked(session, app.provider, app.client_id, with_token=False)
-            if not secret:
-                session.say("  skipped")
-                continue
-            entries = [_entry(backup, app.provider, app.client_id, secret, token)]
-            for other in missing:
-                if other.client_id == app.client_id and other.key not in done | {app.key}:
-                    question = f"{other.provider} uses the same client id: store it there, too?"
-                    if session.confirm(question):
-                        entries.append(_entry(backup, other.provider, app.client_id, secret, token))
-            # Each answer is kept at once: whoever stops half way loses nothing.
-            _save(backup, entries)
-            done.update(entry.app for entry in entries)
-            stored += len(entries)
-    session.answer(
-        {"stored": stored, "missing": len(missing) - stored},
-        lambda _: f"{stored} stored, {len(missing) - stored} still missing",
+        missing = _missing(backup, snapshot, workspace)
+        if missing:
+            _open_first(backup)
+        stored = _fill(session, backup, missing)
+    left = len(missing) - stored
+    session.report(
+        {"stored": stored, "missing": left},
+        lambda _: f"{stored} stored, {left} still missing" if missing else "nothing is missing",
     )
+
+
+def _fill(session: Session, backup: "Backup", missing: "Sequence[MissingApp]") -> int:
+    """Ask for each secret and store it; how many were stored."""
+    done: set[tuple[str, str]] = set()
+    for number, app in enumerate(missing, 1):
+        if app.key in done:
+            continue
+        names = [profile.name for profile in app.profiles]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        session.say(f"{number} of {len(missing)}, used by {', '.join(names[:3])}{more}")
+        secret, token = _asked(session, app.provider, app.client_id, with_token=False)
+        if not secret:
+            session.say("left out")
+            continue
+        apps = [app, *_also(session, app, [other for other in missing if other.key not in done])]
+        entries = [_entry(backup, each.provider, each.client_id, secret, token) for each in apps]
+        _save(backup, entries)
+        done.update(entry.app for entry in entries)
+    return len(done)
+
+
+def _also(
+    session: Session, app: "MissingApp", missing: "Sequence[MissingApp]"
+) -> "list[MissingApp]":
+    """The other providers with the same client id for which the secret is to be stored, too."""
+    others = [each for each in missing if each.client_id == app.client_id and each.key != app.key]
+    providers = ", ".join(other.provider for other in others)
+    if others and session.confirm(
+        f"The same client id is used by {providers}: store it there, too?"
+    ):
+        return others
+    return []
 
 
 @secrets_command.command("load")
@@ -101,13 +125,13 @@ def load_command(session: Session, file: Path) -> None:
     from oauthsync.clock import timestamp
     from oauthsync.secrets_file import MAX_SIZE, parse_rows
 
-    text = sys.stdin.buffer.read(MAX_SIZE + 1) if str(file) == "-" else _read(file, MAX_SIZE)
+    name = "stdin" if file == STDIN else str(file)
+    text = _read_stdin(MAX_SIZE) if file == STDIN else read_input(file, MAX_SIZE)
     with session.backup() as backup:
-        name = "stdin" if str(file) == "-" else str(file)
         entries = parse_rows(text, name=name, now=timestamp(backup.clock.now()))
         saved = _save(backup, entries)
     loaded = saved.added + saved.replaced + saved.unchanged
-    session.answer(
+    session.report(
         {"loaded": loaded, "replaced": saved.replaced},
         lambda _: f"{loaded} loaded, {saved.replaced} of them replaced",
     )
@@ -117,67 +141,45 @@ def load_command(session: Session, file: Path) -> None:
 @common_options
 def list_command(session: Session) -> None:
     """List the apps whose secrets are filed; never a secret."""
+    from oauthsync import documents
+
     with session.backup() as backup:
         entries = backup.secrets().entries
     session.answer(
-        {
-            "secrets": [
-                {
-                    "provider": entry.provider,
-                    "client_id": entry.client_id,
-                    "has_token": entry.token is not None,
-                    "updated_at": entry.updated_at,
-                }
-                for entry in entries
-            ]
-        },
+        {"secrets": [documents.secret(entry) for entry in entries]},
         lambda renderer: renderer.table(
             ("provider", "client id", "token", "updated at"),
             [(e.provider, e.client_id, "yes" if e.token else "", e.updated_at) for e in entries],
+            none="no secrets",
         ),
     )
 
 
 @secrets_command.command("missing")
 @click.argument("snapshot", default="latest")
-@click.option("--workspace", metavar="WORKSPACE", help="Select among this workspace's snapshots.")
+@of_workspace
 @click.option("--exit-code", is_flag=True, help="Exit with 4 where a secret is missing.")
 @common_options
 def missing_command(session: Session, snapshot: str, workspace: str | None, exit_code: bool) -> int:
     """List the secrets that the SNAPSHOT's profiles need and the sidecar lacks."""
-    from oauthsync.missing import missing_apps
+    from oauthsync import documents
 
     with session.backup() as backup:
-        snapshots = backup.snapshots()
-        profiles = snapshots.profiles(snapshots.find(snapshot, workspace))
-        missing = missing_apps(profiles, backup.apps())
+        missing = _missing(backup, snapshot, workspace)
     session.answer(
-        {
-            "missing": [
-                {
-                    "provider": app.provider,
-                    "client_id": app.client_id,
-                    "fields": ["client_secret"],
-                    "profiles": [{"id": p.id, "name": p.name} for p in app.profiles],
-                }
-                for app in missing
-            ]
-        },
-        lambda renderer: (
-            renderer.table(
-                ("provider", "client id", "profiles"),
-                [(a.provider, a.client_id, ", ".join(p.name for p in a.profiles)) for a in missing],
-            )
-            if missing
-            else "nothing is missing"
+        {"missing": [documents.missing(app) for app in missing]},
+        lambda renderer: renderer.table(
+            ("provider", "client id", "profiles"),
+            [(a.provider, a.client_id, ", ".join(p.name for p in a.profiles)) for a in missing],
+            none="nothing is missing",
         ),
     )
     return EXIT_DIFFERENT if exit_code and missing else 0
 
 
 @secrets_command.command("remove")
-@click.option("--provider", required=True, help="The app's provider.")
-@click.option("--client-id", required=True, help="The app's client id.")
+@of_provider
+@of_client_id
 @common_options
 def remove_command(session: Session, provider: str, client_id: str) -> None:
     """Remove the secrets of one app."""
@@ -192,43 +194,55 @@ def remove_command(session: Session, provider: str, client_id: str) -> None:
             f"the sidecar has no secret for {provider} {client_id!r}",
             hint="`oauthsync secrets list` shows what it has",
         )
-    session.answer({"removed": saved.removed}, lambda _: "removed")
+    session.report({"removed": saved.removed}, lambda _: "removed")
 
 
 @secrets_command.command("rekey")
-@click.option("--passphrase", "passphrase", is_flag=True, help="Seal with a new passphrase.")
+@click.option("--passphrase", "by_passphrase", is_flag=True, help="Seal with a new passphrase.")
 @click.option(
-    "--recipient", "recipients", multiple=True, metavar="age1…", help="Seal to this recipient."
+    "--recipient", "recipients", multiple=True, metavar="age1…", help="Seal to it; repeatable."
 )
 @common_options
-def rekey_command(session: Session, passphrase: bool, recipients: tuple[str, ...]) -> None:
+def rekey_command(session: Session, by_passphrase: bool, recipients: tuple[str, ...]) -> None:
     """Seal the sidecar with a new passphrase, or to new recipients.
 
     Without an option, the recipients of oauthsync.toml are taken or, without those, a passphrase.
     """
     from oauthsync import sidecar
+    from oauthsync.text import count_of
 
-    if passphrase and recipients:
+    if by_passphrase and recipients:
         raise click.UsageError("give --passphrase or --recipient, not both")
     with session.backup() as backup:
-        chosen = recipients or (() if passphrase else backup.config.recipients)
-        old = backup.key
-        new = list(chosen) or backup.new_key()
-        assert not isinstance(new, sidecar.IdentityKey)
-        sidecar.rekey(backup.config.sidecar, old, new)
-    session.answer(
-        {"recipients": list(chosen)},
-        lambda _: f"sealed to {len(chosen)} recipients" if chosen else "sealed with a passphrase",
+        chosen = () if by_passphrase else recipients or backup.config.recipients
+        backup.secrets()  # tried before a new passphrase is typed
+        sidecar.rekey(backup.config.sidecar, backup.key, chosen or backup.new_passphrase())
+        opens = not chosen or _is_held(backup.key, chosen)
+        configured = backup.config.unlock()
+    how = (
+        f"sealed to {count_of(len(chosen), 'recipient')}"
+        if chosen
+        else "sealed with the new passphrase"
     )
-    session.say("copies of the sidecar made earlier still open with the old key")
+    document: dict[str, Json] = {"recipients": list(chosen), "verified": opens}
+    session.report(document, lambda _: how)
+    session.say("copies of the sidecar that were made earlier still open with the old key")
+    if not opens:
+        session.warn(
+            "that it opens with a new identity could not be verified: none of theirs is at hand."
+            " Try `oauthsync secrets list` with one of them before you give up the old key's copies"
+        )
+    elif configured is not None and not chosen:
+        session.warn(f"put the new passphrase in the place of the old one: {configured.source}")
 
 
 @secrets_command.command("keygen")
 @click.option(
     "-o",
-    "output",
+    "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
+    metavar="FILE",
     help="The file to write the identity to; it must not exist.",
 )
 @click.option("--pq", is_flag=True, help="A post-quantum key pair.")
@@ -241,12 +255,45 @@ def keygen_command(session: Session, output: Path, pq: bool) -> None:
     recipient = str(identity.recipient)
     text = f"# public key: {recipient}\n{identity.text.reveal()}\n"
     files.create_file(output, text.encode("ascii"))
+    if output.parent.resolve() == session.folder.resolve() and _is_backup(session.folder):
+        session.warn("keep the identity out of the backup folder: whoever has both has the secrets")
     session.answer({"recipient": recipient, "file": str(output)}, lambda _: recipient)
+
+
+def _is_backup(folder: Path) -> bool:
+    return any(
+        (folder / name).exists() for name in ("oauthsync.toml", "oauthsync.db", "secrets.age")
+    )
+
+
+def _is_held(key: "Key", recipients: "Sequence[str]") -> bool:
+    """Whether the identities at hand open what is sealed to these recipients."""
+    from oauthsync import age, sidecar
+
+    own = (
+        {str(one.recipient) for one in key.identities}
+        if isinstance(key, sidecar.IdentityKey)
+        else set()
+    )
+    return any(str(age.parse_recipient(recipient)) in own for recipient in recipients)
 
 
 def _needs_a_person(session: Session, instead: str) -> None:
     if not session.interactive:
         raise UsageError("nobody is there to type a secret", hint=instead)
+
+
+def _open_first(backup: "Backup") -> None:
+    """Have the key asked for, and tried, before anything is typed that a wrong one would lose."""
+    _ = backup.key
+    backup.apps()
+
+
+def _missing(backup: "Backup", snapshot: str, workspace: str | None) -> "tuple[MissingApp, ...]":
+    from oauthsync.missing import missing_apps
+
+    snapshots = backup.snapshots()
+    return missing_apps(snapshots.profiles(snapshots.find(snapshot, workspace)), backup.apps())
 
 
 def _asked(
@@ -255,7 +302,7 @@ def _asked(
     secret = session.ask_secret(f"Client secret of {provider} {client_id}")
     if not secret or not (with_token or provider in TOKEN_PROVIDERS):
         return secret, None
-    token = session.ask_secret("Token (empty for none)")
+    token = session.ask_secret(f"Token of {provider} {client_id} (empty for none)")
     return secret, token or None
 
 
@@ -264,15 +311,17 @@ def _from_stdin() -> "tuple[Secret, Secret | None]":
     from oauthsync.secret import Secret
 
     try:
-        value = strictjson.parse(sys.stdin.buffer.read(1 << 20))
+        value = strictjson.parse(_read_stdin(MAX_STDIN))
     except ValueError as error:
         raise UsageError(f"stdin is not JSON: {error}") from error
-    known = {"client_secret", "token"}
-    if not isinstance(value, dict) or value.keys() - known or "client_secret" not in value:
+    if not isinstance(value, dict) or not {"client_secret"} <= value.keys() <= {
+        "client_secret",
+        "token",
+    }:
         raise UsageError('stdin is not an object {"client_secret": …, "token": …}')
     secret, token = value["client_secret"], value.get("token")
-    if not isinstance(secret, str) or not secret or not isinstance(token, str | None):
-        raise UsageError("client_secret and token are to be texts")
+    if not isinstance(secret, str) or not isinstance(token, str | None):
+        raise UsageError("client_secret and token are to be strings")
     return Secret(secret), Secret(token) if token else None
 
 
@@ -293,10 +342,10 @@ def _save(backup: "Backup", entries: "Sequence[Entry]") -> "Saved":
     )
 
 
-def _read(file: Path, limit: int) -> bytes:
-    from oauthsync.tables import read_regular
-
-    try:
-        return read_regular(file, limit=limit)
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror or error}") from error
+def _read_stdin(limit: int) -> bytes:
+    if sys.stdin is None:
+        raise UsageError("there is no stdin to read from")
+    text = sys.stdin.buffer.read(limit + 1)
+    if len(text) > limit:
+        raise UsageError(f"stdin holds more than {limit} bytes")
+    return text

@@ -91,7 +91,7 @@ def perform(
 
 
 def _page(query: str) -> tuple[int, int]:
-    parameters = dict(parse_qsl(query))
+    parameters = dict(parse_qsl(query, keep_blank_values=True))
     page = _positive("page", parameters.get("page", "1"))
     per_page = _positive("per_page", parameters.get("per_page", str(MAX_PER_PAGE)))
     return page, min(per_page, MAX_PER_PAGE)

@@ -1,0 +1,178 @@
+"""Is the database whole? SQLite's own checks, each snapshot's digest, and each version's columns.
+
+A version is looked at once, however many snapshots hold it: the snapshots are replayed from the
+oldest to the newest, with the versions that begin and end at each.
+"""
+
+import hashlib
+import sqlite3
+from collections import defaultdict
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import attrgetter
+
+from sqlite_utils import Database
+
+from oauthsync import profiles, strictjson, versions
+from oauthsync.database import reading
+from oauthsync.versions import Columns
+
+TABLES = ("snapshots", "profile_versions", "runs", "steps", "calls")
+"""The tables that refer to others."""
+
+App = tuple[str, str | None]
+"""Provider and client id, as `Profile.app`."""
+
+
+@dataclass(frozen=True)
+class SnapshotCheck:
+    """Whether a snapshot is whole, and how many of its profiles could be restored today.
+
+    `restorable` counts the profiles whose app's secret is known, `missing` the others.
+    """
+
+    id: int
+    ok: bool
+    restorable: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The snapshots, newest first, and everything that is wrong with the database."""
+
+    snapshots: tuple[SnapshotCheck, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the database is whole."""
+        return not self.problems
+
+
+def check(database: Database, apps: Container[App] = ()) -> Checked:
+    """Check all of the database; `apps` are those whose secrets are known.
+
+    Damage is a problem in the result; StoreError only where the database cannot be read now.
+    """
+    problems: list[str] = []
+    with reading(database) as connection:
+        with _damage_noted(problems):
+            problems.extend(_sqlite_problems(connection))
+        found = replay(connection, apps)
+    return Checked(found.snapshots, (*problems, *found.problems))
+
+
+@contextmanager
+def _damage_noted(problems: list[str]) -> Iterator[None]:
+    """Let an error that means damage end what is done here, and nothing else."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        # Python's own error, for a text that is not UTF-8, has no code.
+        if code != sqlite3.SQLITE_CORRUPT and "decode" not in str(error):
+            raise
+        problems.append(f"SQLite: {error}")
+
+
+def _sqlite_problems(connection: sqlite3.Connection) -> Iterator[str]:
+    for (said,) in connection.execute("PRAGMA integrity_check"):
+        if said != "ok":
+            yield f"SQLite: {said}"
+    for table in TABLES:
+        for _, row, parent, _ in connection.execute(f"PRAGMA foreign_key_check({table})"):
+            yield f"row {row} of {table} refers to a row of {parent} that is not there"
+
+
+def replay(connection: sqlite3.Connection, apps: Container[App] = ()) -> Checked:
+    """Check the snapshots alone, within the caller's transaction."""
+    replayed = _Replay(connection, apps)
+    snapshots: list[tuple[int, int, int, str]] = []
+    found: list[SnapshotCheck] = []
+    with _damage_noted(replayed.problems):
+        snapshots += connection.execute(
+            "SELECT id, workspace_id, profiles, digest FROM snapshots ORDER BY id"
+        )
+        found.extend(replayed.check(*row) for row in snapshots)
+    found += [SnapshotCheck(row[0], False, 0, 0) for row in snapshots[len(found) :]]
+    return Checked(tuple(reversed(found)), tuple(replayed.problems))
+
+
+class _Replay:
+    """Goes through the snapshots in their order, with the versions that each of them holds."""
+
+    def __init__(self, connection: sqlite3.Connection, apps: Container[App]) -> None:
+        self.problems: list[str] = []
+        self._connection = connection
+        self._apps = apps
+        self._workspaces: dict[int, _Workspace] = defaultdict(_Workspace)
+        self._before = versions.BEGINNING
+
+    def check(self, snapshot: int, workspace: int, count: int, digest: str) -> SnapshotCheck:
+        for owner, profile_id, end, document, columns in versions.begun(
+            self._connection, self._before, snapshot
+        ):
+            version = self._examine(snapshot, profile_id, end, document, columns)
+            self._workspaces[owner].begin(version)
+        self._before = snapshot
+        held = self._workspaces[workspace]
+        held.come_to(snapshot)
+        is_whole = (len(held.versions), held.digest) == (count, digest)
+        if not is_whole:
+            self.problems.append(f"snapshot {snapshot}: its profiles do not match its digest")
+        missing = len(held.versions) - held.restorable
+        return SnapshotCheck(snapshot, is_whole and held.are_sound, held.restorable, missing)
+
+    def _examine(
+        self, snapshot: int, profile_id: int, end: int | None, document: bytes, columns: Columns
+    ) -> "_Version":
+        try:
+            fields = strictjson.parse(document)
+            profile = profiles.from_parsed(fields, document)
+            assert isinstance(fields, dict)
+        except ValueError:
+            is_sound, app = False, None
+        else:
+            is_sound, app = versions.columns(profile, fields) == columns, profile.app
+        if not is_sound:
+            self.problems.append(
+                f"profile {profile_id}, as of snapshot {snapshot}: its columns do not match its"
+                " document"
+            )
+        line = profiles.digest_line(profile_id, hashlib.sha256(document).hexdigest())
+        return _Version(profile_id, end, line, is_sound, app in self._apps)
+
+
+@dataclass(slots=True)
+class _Version:
+    """`line` is its profile's line in the digest of a snapshot that holds it."""
+
+    profile_id: int
+    end: int | None
+    line: bytes
+    is_sound: bool
+    is_restorable: bool
+
+
+class _Workspace:
+    """The versions of one workspace at the snapshot that the replay has come to."""
+
+    def __init__(self) -> None:
+        self.versions: list[_Version] = []
+        self._has_new = True
+
+    def begin(self, version: _Version) -> None:
+        self.versions.append(version)
+        self._has_new = True
+
+    def come_to(self, snapshot: int) -> None:
+        lasting = [each for each in self.versions if each.end is None or each.end > snapshot]
+        if self._has_new or len(lasting) < len(self.versions):
+            lasting.sort(key=attrgetter("profile_id"))
+            self.digest = profiles.combined_digest(each.line for each in lasting)
+            self.are_sound = all(each.is_sound for each in lasting)
+            self.restorable = sum(each.is_restorable for each in lasting)
+        self.versions = lasting
+        self._has_new = False

@@ -1,0 +1,161 @@
+"""`check` and `prune`: whether the backup is whole, and which of its snapshots are kept."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from oauthsync.cli.common import Session, common_options
+from oauthsync.errors import SidecarError, StoreError
+
+if TYPE_CHECKING:
+    from oauthsync.backup import Backup
+    from oauthsync.checks import Checked, SnapshotCheck
+    from oauthsync.render import Renderer
+    from oauthsync.snapshots import Pruned, Snapshot
+    from oauthsync.strictjson import Json
+
+
+@click.command("check")
+@common_options
+def check_command(session: Session) -> None:
+    """See that database and sidecar are whole, and which snapshots could be restored completely.
+
+    No workspace is asked. Exits with 1 where the database is damaged, with 7 where there is a
+    sidecar that does not open: then nobody knows what could be restored.
+    """
+    from oauthsync import checks
+
+    with session.backup() as backup:
+        snapshots = {each.id: each for each in backup.snapshots().all()}
+        apps, closed = _apps(session, backup)
+        found = checks.check(backup.database(), apps or ())
+    knows = apps is not None
+    session.answer(
+        {
+            "ok": found.ok and knows,
+            "problems": [*found.problems, *([str(closed)] if closed else [])],
+            "snapshots": [_to_json(each, knows=knows) for each in found.snapshots],
+        },
+        lambda renderer: _table(renderer, found, snapshots, knows=knows),
+    )
+    if not found.ok:
+        raise _damaged(session, found)
+    if closed is not None:
+        raise closed
+
+
+def _apps(
+    session: Session, backup: "Backup"
+) -> "tuple[frozenset[tuple[str, str]] | None, SidecarError | None]":
+    """The apps whose secrets are filed; or None, and why that is not known."""
+    from oauthsync import sidecar
+
+    if not sidecar.exists(backup.config.sidecar):
+        session.warn(
+            "there is no sidecar, so nothing could be restored:"
+            " `oauthsync secrets fill` asks for the secrets"
+        )
+    try:
+        return backup.apps(), None
+    except SidecarError as error:
+        return None, error
+
+
+def _to_json(found: "SnapshotCheck", *, knows: bool) -> "dict[str, Json]":
+    return {
+        "id": found.id,
+        "ok": found.ok,
+        "restorable": found.restorable if knows else None,
+        "missing": found.missing if knows else None,
+    }
+
+
+def _table(
+    renderer: "Renderer", found: "Checked", snapshots: "dict[int, Snapshot]", *, knows: bool
+) -> str:
+    rows = [
+        (
+            each.id,
+            snapshots[each.id].workspace,
+            snapshots[each.id].taken_at,
+            "whole" if each.ok else "DAMAGED",
+            each.restorable if knows else "?",
+            each.missing if knows else "?",
+        )
+        for each in found.snapshots
+        if each.id in snapshots
+    ]
+    headers = ("id", "workspace", "taken at", "state", "restorable", "missing")
+    return renderer.table(headers, rows, none="there is no snapshot")
+
+
+def _damaged(session: Session, found: "Checked") -> StoreError:
+    shown = found.problems if session.verbose else found.problems[:10]
+    for problem in shown:
+        session.warn(problem)
+    if more := len(found.problems) - len(shown):
+        session.warn(f"and {more} more (-v shows all)")
+    return StoreError(
+        "the database is damaged",
+        hint="take it from a copy of the folder; what is listed as whole can still be restored",
+    )
+
+
+@click.command("prune")
+@click.option("--keep-last", type=click.IntRange(0), default=0, help="The last N exports.")
+@click.option("--keep-daily", type=click.IntRange(0), default=0, help="The newest of N days.")
+@click.option("--keep-weekly", type=click.IntRange(0), default=0, help="The newest of N weeks.")
+@click.option("--keep-monthly", type=click.IntRange(0), default=0, help="The newest of N months.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@common_options
+def prune_command(
+    session: Session,
+    keep_last: int,
+    keep_daily: int,
+    keep_weekly: int,
+    keep_monthly: int,
+    dry_run: bool,
+) -> None:
+    """Remove the snapshots that no rule keeps, in each workspace, and give their space back.
+
+    Days, ISO weeks and months are UTC, and count where they have an export. Always kept are a
+    workspace's newest export, what an unfinished run needs, and the safety snapshots that are newer
+    than the oldest export that is kept. Refused while an import runs.
+
+    \b
+    --json: {"kept": [ID, ...], "removed": [ID, ...], "reclaimed": BYTES, "dry_run": BOOL}
+    """
+    from oauthsync import files
+    from oauthsync.restore import FOLDER_LOCK
+    from oauthsync.retention import Policy
+
+    policy = Policy(keep_last, keep_daily, keep_weekly, keep_monthly)
+    with session.backup() as backup:
+        snapshots = backup.snapshots()
+        with files.locked(backup.folder / FOLDER_LOCK, what=f"the folder {backup.folder}"):
+            pruned = snapshots.prune(policy, dry_run=dry_run)
+    session.answer(
+        {
+            "kept": [each.id for each in pruned.kept],
+            "removed": [each.id for each in pruned.removed],
+            "reclaimed": pruned.bytes,
+            "dry_run": dry_run,
+        },
+        lambda renderer: _pruned(renderer, pruned, dry_run=dry_run),
+    )
+
+
+def _pruned(renderer: "Renderer", pruned: "Pruned", *, dry_run: bool) -> str:
+    words = ("kept", "to be removed" if dry_run else "removed")
+    rows = [
+        (each.id, each.workspace, each.taken_at, each.kind, each.profiles, word)
+        for word, group in zip(words, (pruned.kept, pruned.removed), strict=True)
+        for each in group
+    ]
+    table = renderer.table(("id", "workspace", "taken at", "kind", "profiles", ""), rows)
+    counts = f"{len(pruned.kept)} {words[0]}, {len(pruned.removed)} {words[1]}"
+    return f"{table}\n{counts}; {_size(pruned.bytes)} {'to be ' * dry_run}reclaimed"
+
+
+def _size(count: int) -> str:
+    return f"{count} bytes" if count < 10_000 else f"{count / 1_000_000:.2f} MB"

@@ -1,0 +1,251 @@
+"""`profiles …`: the day-to-day work on one profile, by the way that an import takes."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from oauthsync.cli.common import Session, common_options
+from oauthsync.errors import IncompleteError, OauthsyncError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from oauthsync.backup import Backup
+    from oauthsync.config import Workspace
+    from oauthsync.profiles import Profile
+    from oauthsync.render import Renderer
+    from oauthsync.runs import NewStep, Run, Step
+    from oauthsync.snapshots import Listing
+    from oauthsync.strictjson import Json
+
+of_workspace = click.option(
+    "--workspace", metavar="WORKSPACE", help="Whose profiles (default: the default workspace's)."
+)
+profile_id = click.argument("profile_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before writing.")
+
+
+@click.group("profiles")
+def profiles_command() -> None:
+    """Look at, create, update or delete one profile of a workspace."""
+
+
+@profiles_command.command("list")
+@of_workspace
+@common_options
+def list_command(session: Session, workspace: str | None) -> None:
+    """List a workspace's profiles as they are now."""
+    with session.backup() as backup:
+        profiles = backup.live(backup.workspace(workspace)).profiles
+    session.answer(
+        {"profiles": [profile.fields for profile in profiles]},
+        lambda renderer: _table(renderer, *profiles),
+    )
+
+
+@profiles_command.command("get")
+@profile_id
+@of_workspace
+@common_options
+def get_command(session: Session, workspace: str | None, profile_id: int) -> None:
+    """Show one profile as it is now."""
+    with session.backup() as backup:
+        profile = _get(backup, backup.workspace(workspace), profile_id)
+    session.answer({"profile": profile.fields}, lambda renderer: _table(renderer, profile))
+
+
+@profiles_command.command("create")
+@click.option("--provider", required=True, metavar="P", help="The app's provider.")
+@click.option("--name", required=True, metavar="NAME", help="The profile's name.")
+@click.option("--client-id", required=True, metavar="C", help="The app's client id.")
+@of_workspace
+@common_options
+def create_command(session: Session, workspace: str | None, **fields: str) -> None:
+    """Create a profile, with the sidecar's secret.
+
+    A secret that the sidecar lacks is asked for, and filed there first: what is created here can
+    be restored.
+    """
+    from oauthsync import single
+
+    _write(session, workspace, lambda listing: single.create(listing, **fields), yes=True)
+
+
+@profiles_command.command("update")
+@profile_id
+@click.option("--provider", metavar="P", help="The app's provider.")
+@click.option("--name", metavar="NAME", help="The profile's name.")
+@click.option("--client-id", metavar="C", help="The app's client id.")
+@of_workspace
+@yes_option
+@common_options
+def update_command(
+    session: Session, workspace: str | None, profile_id: int, yes: bool, **fields: str | None
+) -> None:
+    """Update a profile, and give it the sidecar's secret; what is not given stays as it is.
+
+    A secret that the sidecar lacks is asked for, and filed there first. A profile that is in use
+    takes a yes.
+    """
+    from oauthsync import single
+
+    _write(
+        session, workspace, lambda listing: single.update(listing, profile_id, **fields), yes=yes
+    )
+
+
+@profiles_command.command("delete")
+@profile_id
+@of_workspace
+@click.option("--force", is_flag=True, help="Delete it even where it is in use.")
+@yes_option
+@common_options
+def delete_command(
+    session: Session, workspace: str | None, profile_id: int, force: bool, yes: bool
+) -> None:
+    """Delete a profile, after a safety snapshot of its workspace.
+
+    `oauthsync import SNAPSHOT --id ID` creates it again, with another id.
+    """
+    from oauthsync import single
+
+    _write(
+        session,
+        workspace,
+        lambda listing: single.delete(listing, profile_id, force=force),
+        yes=yes,
+    )
+
+
+def _write(
+    session: Session, name: str | None, plan: "Callable[[Listing], NewStep]", *, yes: bool
+) -> None:
+    """Plan a step on what the workspace has, ask, carry it out, and tell how it ended."""
+    from oauthsync.restore import open_session
+
+    with session.backup() as backup:
+        workspace = backup.workspace(name)
+        with open_session(backup, workspace) as writing:
+            listing = writing.look()
+            step = plan(listing)
+            if step.action != "create" and not yes:
+                _confirm(session, workspace, step, listing)
+            if step.action != "delete":
+                _ensure_secret(session, backup, step)
+            report = writing.write_one(step, listing).report
+        [done] = report.steps
+        if not done.is_done:
+            raise OauthsyncError(
+                f"not {_DONE[done.action]}: {done.error}",
+                hint=f"`oauthsync resume {report.run.id}` tries it again",
+            )
+        document, profile = _document(session, backup, workspace, report.run, done)
+    session.report(document, lambda renderer: _told(renderer, report.run, done, profile))
+    for finding in report.findings:
+        session.warn(finding)
+    if report.findings:
+        raise IncompleteError(
+            f"run {report.run.id} is done, but the workspace is not as it says",
+            hint=f"see what is there: `oauthsync profiles list`, `oauthsync runs show"
+            f" {report.run.id}`",
+        )
+
+
+def _confirm(session: Session, workspace: "Workspace", step: "NewStep", listing: "Listing") -> None:
+    """Ask before a profile is deleted, or updated while it is in use."""
+    from oauthsync.render import describe
+    from oauthsync.single import find
+
+    assert step.target_id is not None
+    profile = find(listing, step.target_id)
+    if step.action == "update" and profile.uses == 0:
+        return
+    used = ", which is in use," if profile.uses else ", which may be in use,"
+    question = (
+        f"{step.action.capitalize()} {describe(profile)}{used if profile.uses != 0 else ''}"
+        f" in {workspace.name} ({workspace.url})?"
+    )
+    if not session.confirm(question):
+        raise OauthsyncError("not confirmed, so nothing was written")
+
+
+def _ensure_secret(session: Session, backup: "Backup", step: "NewStep") -> None:
+    """Have the sidecar hold the step's secret before anything is sent."""
+    from oauthsync import sidecar
+    from oauthsync.cli.secrets import TOKEN_PROVIDERS
+    from oauthsync.clock import timestamp
+
+    assert step.client_id is not None
+    if (step.provider, step.client_id) in backup.apps():
+        return
+    if not session.interactive:
+        raise IncompleteError(
+            f"the sidecar has no secret for {step.provider} {step.client_id!r}, so nothing was"
+            " written",
+            hint="file it with `oauthsync secrets set` or `oauthsync secrets load`",
+        )
+    key = backup.key  # asked for before anything is typed that could be lost
+    secret = session.ask_secret(f"Client secret of {step.provider} {step.client_id}")
+    if not secret:
+        raise OauthsyncError("no secret was given, so nothing was written")
+    token = None
+    if step.provider in TOKEN_PROVIDERS:
+        token = session.ask_secret("Token (empty for none)") or None
+    now = timestamp(backup.clock.now())
+    entry = sidecar.Entry(step.provider, step.client_id, secret, token, now)
+    sidecar.update(backup.config.sidecar, key, [entry], recipients=backup.config.recipients)
+
+
+_DONE = {"create": "created", "update": "updated", "delete": "deleted"}
+
+
+def _document(
+    session: Session, backup: "Backup", workspace: "Workspace", run: "Run", done: "Step"
+) -> "tuple[dict[str, Json], Profile | None]":
+    """What is told of a step that is done: `--json`, and the profile as it is now."""
+    assert done.target_id is not None
+    if done.action == "delete":
+        return {
+            "deleted": done.target_id,
+            "run": run.id,
+            "safety_snapshot": run.safety_snapshot,
+        }, None
+    try:
+        profile = _get(backup, workspace, done.target_id)
+    except OauthsyncError as error:
+        session.warn(f"it is {_DONE[done.action]}, but could not be read again: {error}")
+        sent: dict[str, Json] = {
+            "id": done.target_id,
+            "name": done.name,
+            "provider": done.provider,
+            "data": dict(done.data),
+        }
+        return {"profile": sent, "run": run.id}, None
+    return {"profile": profile.fields, "run": run.id}, profile
+
+
+def _told(renderer: "Renderer", run: "Run", done: "Step", profile: "Profile | None") -> str:
+    head = f"{_DONE[done.action]}: id {done.target_id}, run {run.id}"
+    return f"{head}\n{_table(renderer, profile)}" if profile else head
+
+
+def _get(backup: "Backup", workspace: "Workspace", profile_id: int) -> "Profile":
+    from oauthsync.single import not_there
+
+    try:
+        with backup.api(workspace) as api:
+            return api.get(profile_id)
+    except RefusedError as error:
+        if error.status != 404:
+            raise
+        raise not_there(workspace.name, profile_id) from error
+
+
+def _table(renderer: "Renderer", *profiles: "Profile") -> str:
+    return renderer.table(
+        ("id", "provider", "name", "client id", "uses"),
+        [
+            (p.id, p.provider, p.name, p.client_id, "?" if p.uses is None else p.uses)
+            for p in profiles
+        ],
+    )

@@ -1,0 +1,73 @@
+"""`runs`: what imports and undos did."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from oauthsync.cli.common import Session, common_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from oauthsync.runs import Step
+    from oauthsync.strictjson import Json
+
+
+@click.group("runs", invoke_without_command=True)
+@common_options
+@click.pass_context
+def runs_command(ctx: click.Context, session: Session) -> None:
+    """List the runs of `import` and `undo`, newest first; `runs show RUN` shows one."""
+    from oauthsync import documents
+
+    if ctx.invoked_subcommand is not None:
+        return
+    with session.backup() as backup:
+        journal = backup.journal()
+        found = [documents.run(run, journal.steps(run.id)) for run in journal.runs()]
+    columns = ("id", "kind", "target", "snapshot", "started_at", "state", "created", "failed")
+    session.answer(
+        {"runs": list(found)},
+        lambda renderer: renderer.table(
+            [name.replace("_", " ") for name in columns],
+            [[run[name] for name in columns] for run in found],
+            none="no runs",
+        ),
+    )
+
+
+@runs_command.command("show")
+@click.argument("run", type=int)
+@click.option("--id-map", is_flag=True, help="Print source_id,target_id as CSV.")
+@common_options
+def show_command(session: Session, run: int, id_map: bool) -> None:
+    """Show one run and its steps."""
+    from oauthsync import documents
+
+    with session.backup() as backup:
+        journal = backup.journal()
+        found, steps = journal.run(run), journal.steps(run)
+    if id_map:
+        ids = documents.id_map(steps)
+        lines = ["source_id,target_id", *(f"{source},{target}" for source, target in ids.items())]
+        session.answer({"id_map": ids}, lambda _: "\n".join(lines))
+        return
+    document = documents.run(found, steps)
+    session.answer(
+        {**document, "steps": [documents.run_step(step) for step in steps]},
+        lambda renderer: f"{_told(document)}\n\n{renderer.table(*_table(steps), none='no steps')}",
+    )
+
+
+def _told(document: "dict[str, Json]") -> str:
+    from oauthsync.text import inline
+
+    return "\n".join(f"{name}: {inline(str(value))}" for name, value in document.items() if value)
+
+
+def _table(steps: "Sequence[Step]") -> tuple[list[str], list[tuple[object, ...]]]:
+    headers = ["action", "state", "source id", "target id", "provider", "name", "error"]
+    rows: list[tuple[object, ...]] = [
+        (s.action, s.state, s.source_id, s.target_id, s.provider, s.name, s.error) for s in steps
+    ]
+    return headers, rows

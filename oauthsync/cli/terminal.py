@@ -1,0 +1,84 @@
+"""What is written to the user and read from them, without a word about commands.
+
+Results go to stdout, everything else to stderr. Whatever is told here has been made safe to show:
+text of ours is escaped on the way (`text.py`), text of `render.py` was escaped there.
+"""
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from oauthsync.text import inline, json_line, visible
+
+if TYPE_CHECKING:
+    from oauthsync.strictjson import Json
+
+# Written out and not taken from `sys`: mypy knows its streams as never None, which they are where
+# a process was started without (`>&-`).
+_Stream = TextIO | None
+
+
+def print_text(text: str) -> None:
+    """Write a result for people."""
+    click.echo(text)
+
+
+def print_json(document: "dict[str, Json]") -> None:
+    """Write a result for programs: one line of JSON, in UTF-8 whatever the terminal's encoding."""
+    from oauthsync import strictjson
+
+    click.echo(json_line(strictjson.write(document)).encode("utf-8"))
+
+
+def tell(text: str) -> None:
+    """Write a line to stderr; where nobody reads that any more, nobody is told."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
+
+
+def tell_labelled(label: str, color: str, text: str) -> None:
+    """As `tell`, with a coloured label before the text, which is escaped."""
+    shown = click.style(label, fg=color, bold=True) if wants_color(sys.stderr) else label
+    tell(f"{shown} {visible(text)}")
+
+
+def is_terminal(stream: _Stream) -> bool:
+    """Whether a stream is there, and leads to a terminal."""
+    return stream is not None and stream.isatty()
+
+
+def wants_color(stream: _Stream) -> bool:
+    """Whether a stream is a terminal that shows colours, and nobody has forbidden them."""
+    forbidden = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return is_terminal(stream) and not forbidden
+
+
+def width(stream: _Stream) -> int | None:
+    """How many columns a terminal has; None where the stream is none and nothing is shortened."""
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns if is_terminal(stream) else None
+
+
+def somebody_there() -> bool:
+    """Whether a person sees a question and can answer it."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+
+def confirm(question: str) -> bool:
+    """Ask a yes-or-no question; whatever is not a yes is a no. Abort at the end of input."""
+    # Neither `input` nor click's prompt: they write to stdout, which is for the result alone.
+    click.echo(f"{visible(question)} [y/N] ", nl=False, err=True)
+    if not (answer := sys.stdin.readline()):
+        raise click.Abort
+    return answer.strip().lower() in ("y", "yes")
+
+
+def ask_hidden(prompt: str) -> str:
+    """Ask for what must not be seen."""
+    from getpass import getpass
+
+    return getpass(f"{inline(prompt)}: ", stream=sys.stderr)

@@ -1,0 +1,235 @@
+"""`init` and `doctor`: setting a backup folder up, and finding what is wrong with it."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from oauthsync.cli import terminal
+from oauthsync.cli.common import Session, common_options
+from oauthsync.errors import FileError, OauthsyncError, UsageError
+from oauthsync.text import inline
+
+if TYPE_CHECKING:
+    from oauthsync.backup import Backup
+    from oauthsync.config import Workspace
+    from oauthsync.diagnosis import Check
+    from oauthsync.init import Answers, Setting
+
+T = TypeVar("T")
+
+_COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "untested": "cyan"}
+
+
+@click.command("init")
+@click.option("--workspace", metavar="NAME", help="What to call the workspace here.")
+@click.option("--region", metavar="REGION", help="Its data center: us, eu, jp, sg, au, il, kr, …")
+@click.option("--url", metavar="URL", help="The address of a private Workato, instead of a region.")
+@click.option("--token-env", metavar="NAME", help="The environment variable with the API token.")
+@click.option("--token-file", metavar="FILE", help="The file with the API token.")
+@click.option("--token-command", metavar="COMMAND", help="The command that prints the API token.")
+@click.option(
+    "--passphrase-command", metavar="COMMAND", help="The command that prints the passphrase."
+)
+@click.option("--passphrase-file", metavar="FILE", help="The file with the passphrase.")
+@click.option("--identity", metavar="FILE", help="The age identity that opens the sidecar.")
+@click.option(
+    "--recipient",
+    "recipients",
+    multiple=True,
+    metavar="age1…",
+    help="Whom to seal a new sidecar to; repeatable (default: the identity itself).",
+)
+@click.option("--no-check", is_flag=True, help="Do not try the token.")
+@common_options
+def init_command(session: Session, no_check: bool, **options: Any) -> None:
+    """Write a first oauthsync.toml, by asking for what no option says.
+
+    The token is tried by one request, and neither it nor a passphrase is stored: the file says
+    where they come from. A file that is there already stays as it is.
+    """
+    from oauthsync import init
+
+    with session.backup() as backup:
+        if (file := backup.folder / init.FILE).exists() or file.is_symlink():
+            raise FileError(
+                f"there is a {file} already", hint="edit it, or move it away to start anew"
+            )
+        answers = _answers(session, backup, options)
+        workspace = init.check(answers, backup.folder, backup.config.sources)
+        tried = not no_check and _try(session, backup, workspace)
+        init.write(backup.folder, answers)
+    session.report(
+        {"file": str(file), "workspace": workspace.name, "url": workspace.url, "tried": tried},
+        lambda _: f"wrote {file}" + ("; the token works" if tried else "; the token is not tried"),
+    )
+    session.say("next: `oauthsync export` takes a first snapshot")
+
+
+def _answers(session: Session, backup: "Backup", options: dict[str, Any]) -> "Answers":
+    """The options and, for what they leave open, the answers of a person."""
+    from oauthsync import init
+
+    place = _only_one(options, ("region", "url"))
+    token = _setting(backup, options, init.TOKEN_KEYS)
+    unlock = _setting(backup, options, init.UNLOCK_KEYS)
+    name = options["workspace"]
+    if not session.interactive:
+        if name is None or place is None or token is None:
+            raise UsageError(
+                "nobody is there to be asked, and the options do not say it all",
+                hint="give --workspace, --region or --url, and one of --token-env, --token-file"
+                " and --token-command",
+            )
+        return init.Answers(name, options[place], token, unlock, options["recipients"])
+    name = name or _ask("What to call the workspace", "dev", init.check_name)
+    where = options[place] if place else _ask_place()
+    token = token or _ask_token(backup, name)
+    unlock = unlock or _ask_unlock(backup, options["recipients"])
+    return init.Answers(name, where, token, unlock, options["recipients"])
+
+
+def _only_one(options: dict[str, Any], keys: Sequence[str]) -> str | None:
+    given = [key for key in keys if options[key] is not None]
+    if len(given) > 1:
+        names = " and ".join("--" + key.replace("_", "-") for key in given)
+        raise UsageError(f"{names} were given together", hint="keep one of them")
+    return given[0] if given else None
+
+
+def _setting(backup: "Backup", options: dict[str, Any], keys: Sequence[str]) -> "Setting | None":
+    from oauthsync import init
+
+    key = _only_one(options, keys)
+    return init.from_shell(key, options[key], backup.folder) if key else None
+
+
+def _ask_place() -> str:
+    from oauthsync import init
+    from oauthsync.config import REGIONS
+
+    def check(text: str) -> str:
+        init.find_url(text)
+        return text
+
+    return _ask(f"Its region ({', '.join(REGIONS)}), or the URL of a private Workato", "us", check)
+
+
+def _ask_token(backup: "Backup", name: str) -> "Setting":
+    from oauthsync import init
+
+    variable = "".join(char if char.isascii() and char.isalnum() else "_" for char in name.upper())
+    kind = _ask_choice("Where its API token comes from", ("env", "file", "command"))
+    questions = {
+        "env": ("The environment variable with the token", f"WORKATO_{variable}_TOKEN"),
+        "file": ("The file with the token", None),
+        "command": ("The command that prints the token", None),
+    }
+
+    def check(text: str) -> "Setting":
+        setting = init.from_shell(f"token_{kind}", text, backup.folder)
+        init.check_token(setting, backup.folder, backup.config.sources)
+        return setting
+
+    return _ask(*questions[kind], check)
+
+
+def _ask_unlock(backup: "Backup", recipients: Sequence[str]) -> "Setting | None":
+    from oauthsync import init
+
+    kinds = ("identity",) if recipients else ("prompt", "command", "file", "identity")
+    kind = _ask_choice("How the sidecar with the client secrets opens", kinds)
+    if kind == "prompt":
+        return None
+    key = kind if kind == "identity" else f"passphrase_{kind}"
+    questions = {
+        "command": "The command that prints the passphrase",
+        "file": "The file with the passphrase",
+        "identity": "The file of the age identity (`oauthsync secrets keygen` makes one)",
+    }
+
+    def check(text: str) -> "Setting":
+        setting = init.from_shell(key, text, backup.folder)
+        init.check_unlock(setting, recipients, backup.folder, backup.config.sources)
+        return setting
+
+    return _ask(questions[kind], None, check)
+
+
+def _ask_choice(question: str, known: Sequence[str]) -> str:
+    def check(text: str) -> str:
+        if text not in known:
+            raise UsageError(f"choose one of {', '.join(known)}")
+        return text
+
+    return _ask(f"{question} ({', '.join(known)})", known[0], check)
+
+
+def _ask(question: str, default: str | None, check: Callable[[str], T]) -> T:
+    """What `check` makes of an answer that it accepts; Abort at the end of input."""
+    while True:
+        shown = f"{question} [{default}]: " if default else f"{question}: "
+        # Not click's prompt: it writes to stdout, too.
+        click.echo(inline(shown), nl=False, err=True)
+        if not (line := sys.stdin.readline()):
+            raise click.Abort
+        try:
+            return check(line.strip() or default or "")
+        except OauthsyncError as error:
+            terminal.tell_labelled(
+                "no:", "yellow", f"{error}" + f" ({error.hint})" * bool(error.hint)
+            )
+
+
+def _try(session: Session, backup: "Backup", workspace: "Workspace") -> bool:
+    """Whether the token lists profiles; a person may go on without, others get the error."""
+    try:
+        with backup.api(workspace) as api:
+            api.page(1)
+    except OauthsyncError as error:
+        if not session.interactive:
+            hint = "; ".join(filter(None, (error.hint, "--no-check writes the file all the same")))
+            error.hint = hint
+            raise
+        session.warn(f"the token does not work yet: {error}")
+        if error.hint:
+            session.say(error.hint)
+        if not session.confirm("Write the file all the same?"):
+            raise OauthsyncError("not confirmed, so nothing was written") from None
+        return False
+    return True
+
+
+@click.command("doctor")
+@click.argument("workspace", required=False)
+@common_options
+def doctor_command(session: Session, workspace: str | None) -> int:
+    """Look for everything that can be wrong with the folder and a WORKSPACE, and say what to do.
+
+    Nothing is written to the workspace. The exit code is that of the first check that failed;
+    warnings and what could not be tested leave it at 0.
+
+    \b
+    --json: {"ok": BOOL, "checks": [{"name", "status", "message", "hint"}, ...]}
+    status: ok, warning, failed or untested
+    """
+    from oauthsync import doctor
+
+    with session.backup() as backup:
+        checks = doctor.examine(backup, workspace, may_ask=session.interactive)
+    code = doctor.exit_code(checks)
+    session.answer(
+        {"ok": code == 0, "checks": [check.to_json() for check in checks]},
+        lambda _: "\n".join(line for check in checks for line in _lines(check)),
+    )
+    return code
+
+
+def _lines(check: "Check") -> Iterator[str]:
+    status = f"{check.status:<8}"
+    if terminal.wants_color(sys.stdout):
+        status = click.style(status, fg=_COLORS[check.status])
+    yield f"{status}  {check.name}: {inline(check.message)}"
+    if check.hint:
+        yield f"{'':10}→ {inline(check.hint)}"

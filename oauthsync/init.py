@@ -1,0 +1,192 @@
+"""A first `oauthsync.toml`: from a few answers to a file that explains itself to its reader.
+
+No token and no passphrase ever gets into it, only where each comes from. What is written here is
+checked with the functions that `config.py` reads it with.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oauthsync import files, unlock
+from oauthsync.config import REGIONS, Workspace, parse_url
+from oauthsync.errors import UsageError
+from oauthsync.sources import Source, Sources
+from oauthsync.tables import Table, suggestion
+
+FILE = "oauthsync.toml"
+
+TOKEN_KEYS = ("token_env", "token_file", "token_command")
+"""Settings that say where a token comes from: a variable, a file, a command."""
+
+UNLOCK_KEYS = ("passphrase_command", "passphrase_file", "identity")
+"""Settings that say how the sidecar opens; without one, somebody types its passphrase."""
+
+_PATHS = ("token_file", "passphrase_file", "identity")
+_NAME = re.compile(r"\w[\w.-]*")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of the file. Its text may be a secret that was given in place of its source."""
+
+    key: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a first configuration says.
+
+    `place` is a region or the URL of a private Workato, `token` one of `TOKEN_KEYS`, `unlock` one
+    of `UNLOCK_KEYS` or None.
+    """
+
+    workspace: str
+    place: str
+    token: Setting
+    unlock: Setting | None = None
+    recipients: tuple[str, ...] = ()
+
+    @property
+    def secrets(self) -> dict[str, object]:
+        """What `[secrets]` says."""
+        found: dict[str, object] = {}
+        if self.recipients:
+            found["recipients"] = list(self.recipients)
+        if self.unlock is not None:
+            found[self.unlock.key] = self.unlock.text
+        return found
+
+
+def check_name(name: str) -> str:
+    """A name for a workspace that needs no care anywhere. Raises UsageError."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            "that is no good name for a workspace",
+            hint="begin with a letter, a digit or _, and go on with those, dots and dashes",
+        )
+    return name
+
+
+def find_url(place: str) -> str:
+    """The origin of a region, or of a URL. Raises UsageError."""
+    if "/" in place:
+        return parse_url(place, where="the URL")
+    if place not in REGIONS:
+        raise UsageError(
+            "that is not a region that oauthsync knows",
+            hint=f"{suggestion(place, REGIONS)}; for a private Workato, give its URL (https://…)",
+        )
+    return REGIONS[place]
+
+
+def check(answers: Answers, folder: Path, sources: Sources) -> Workspace:
+    """The workspace that the answers describe, to be tried. Raises UsageError for a bad answer."""
+    check_name(answers.workspace)
+    url = find_url(answers.place)
+    token = check_token(answers.token, folder, sources)
+    check_unlock(answers.unlock, answers.recipients, folder, sources)
+    return Workspace(answers.workspace, url, source=token)
+
+
+def check_token(token: Setting, folder: Path, sources: Sources) -> Source:
+    """Where the token comes from. Raises UsageError."""
+    text = Table(folder / FILE, (), {token.key: _utf8(token)}).text(token.key)
+    return sources.source(token.key.removeprefix("token_"), text or "", token.key)
+
+
+def check_unlock(
+    setting: Setting | None, recipients: Sequence[str], folder: Path, sources: Sources
+) -> None:
+    """Refuse a way to open the sidecar that is none. Raises UsageError, KeyFormatError."""
+    values: dict[str, object] = {"recipients": list(recipients)}
+    if setting is not None:
+        values[setting.key] = _utf8(setting)
+    unlock.from_table(Table(folder / FILE, ("secrets",), values), sources)
+    if recipients:
+        from oauthsync import age
+
+        for recipient in recipients:
+            age.parse_recipient(recipient)
+
+
+def _utf8(setting: Setting) -> str:
+    try:
+        setting.text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{setting.key} is not UTF-8, as TOML has to be", hint="use another name for it"
+        ) from None
+    return setting.text
+
+
+def from_shell(key: str, text: str, folder: Path) -> Setting:
+    """A setting as a person in the current folder means it, for a file in the backup folder."""
+    is_relative = key in _PATHS and text != "~" and not text.startswith(("~/", "/"))
+    if is_relative and folder.resolve() != Path.cwd():
+        text = str(Path.cwd() / text)
+    return Setting(key, text)
+
+
+def write(folder: Path, answers: Answers) -> Path:
+    """Write the file. Raises FileError where there is one already, or it cannot be written."""
+    file = folder / FILE
+    files.create_file(file, render(answers).encode("utf-8"))
+    return file
+
+
+def render(answers: Answers) -> str:
+    """The file's text."""
+    return "\n".join((*_head(answers), *_workspace(answers), *_secrets(answers))) + "\n"
+
+
+def _head(answers: Answers) -> Iterator[str]:
+    yield "# The configuration of oauthsync for this backup folder."
+    yield "# No token, client secret or passphrase stands here: only where each one comes from."
+    yield ""
+    yield "# The workspace of commands that name none."
+    yield f"default_workspace = {_quoted(answers.workspace)}"
+    yield ""
+
+
+def _workspace(answers: Answers) -> Iterator[str]:
+    name = answers.workspace
+    yield f"[workspaces.{name if _BARE_KEY.fullmatch(name) else _quoted(name)}]"
+    if answers.place in REGIONS:
+        yield '# The data center. For a private Workato instead: url = "https://…"'
+        yield f"region = {_quoted(answers.place)}"
+    else:
+        yield f"# Or a data center of Workato's own: region = one of {', '.join(REGIONS)}"
+        yield f"url = {_quoted(find_url(answers.place))}"
+    yield "# Where the API token comes from: token_env, token_file or token_command."
+    yield f"{answers.token.key} = {_quoted(answers.token.text)}"
+    yield "# requests_per_minute = 60  # raise it where Workato has raised yours"
+    yield "# server_timeout = 40       # seconds after which the server has given up on a request"
+    yield ""
+    yield "# A second workspace, to migrate to:"
+    yield "# [workspaces.prod]"
+    yield '# region = "eu"'
+    yield '# token_env = "WORKATO_PROD_TOKEN"'
+    yield ""
+
+
+def _secrets(answers: Answers) -> Iterator[str]:
+    yield "# How the sidecar, secrets.age, opens: passphrase_command, passphrase_file, or identity,"
+    yield "# which is the file of an age identity. Without one, the variables say it (such as"
+    yield "# OAUTHSYNC_PASSPHRASE), or oauthsync asks."
+    if not answers.secrets:
+        yield "# [secrets]"
+        yield '# passphrase_command = "op read op://ops/oauthsync/passphrase"'
+        return
+    yield "[secrets]"
+    for key, value in answers.secrets.items():
+        yield f"{key} = {_quoted(value)}"
+
+
+def _quoted(value: object) -> str:
+    """A TOML string, or array of strings: for text without control characters, as in JSON."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,82 @@
+"""A plan as Markdown, for a pull request. Pure.
+
+What comes from outside stands in code spans alone (https://github.github.com/gfm/#code-spans),
+where nothing is markup: no HTML, no link, no @mention and no #reference, whatever a name holds.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from oauthsync.render import MARKS, summary
+from oauthsync.text import inline
+
+if TYPE_CHECKING:
+    from oauthsync.plan import Step
+    from oauthsync.restore import Prepared
+
+OPEN = 20
+"""Rows of a table that stand open; a longer one is there to be unfolded."""
+
+_HEADERS = ("", "provider", "name", "client id", "id", "why")
+
+
+def plan(prepared: "Prepared", *, verbose: bool = False) -> str:
+    """A plan's counts and its steps; those that stay unchanged are counted only."""
+    made, snapshot, target = prepared.plan, prepared.snapshot, prepared.target
+    shown = [step for step in made.steps if verbose or step.action != "unchanged"]
+    return "\n".join(
+        [
+            f"### Plan for {code(target.name)} at {code(target.url)}",
+            "",
+            f"From snapshot {snapshot.id} of {code(snapshot.workspace)}, taken {snapshot.taken_at}:"
+            f" **{summary(made.summary)}**",
+            *_cautions(made.cautions),
+            *_table(shown),
+            "",
+            f"Fingerprint: {code(made.fingerprint)}",
+        ]
+    )
+
+
+def code(text: str) -> str:
+    """Text as a code span, which may stand in a table."""
+    shown = inline(text).replace("|", "\\|")  # the one escape that a table takes out of a span
+    fence = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
+    # A space at both ends is no part of the span: it keeps backticks apart, and edges of spaces.
+    pad = " " if not shown.strip() or shown[0] in " `" or shown[-1] in " `" else ""
+    return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+def _cautions(cautions: Iterable[str]) -> list[str]:
+    told = [f"- {code(caution)}" for caution in cautions]
+    return ["", "**To be confirmed with `--yes`:**", "", *told] if told else []
+
+
+def _table(steps: list["Step"]) -> list[str]:
+    if not steps:
+        return []
+    rows = [_row(_HEADERS), _row("---" for _ in _HEADERS), *map(_step, steps)]
+    if len(steps) <= OPEN:
+        return ["", *rows]
+    return ["", f"<details><summary>{len(steps)} steps</summary>", "", *rows, "", "</details>"]
+
+
+def _step(step: "Step") -> str:
+    ids = str(step.source_id)
+    if step.target_id not in (None, step.source_id):
+        ids += f" → {step.target_id}"
+    return _row(
+        (
+            f"{code(MARKS[step.action].symbol)} {step.action}",
+            code(step.provider),
+            code(step.name),
+            code(step.client_id) if step.client_id is not None else "none",
+            ids,
+            code(step.reason),
+        )
+    )
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,158 @@
+"""From a snapshot and a target as it is now to a plan; nothing is written anywhere."""
+
+import secrets as random
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from oauthsync import plan, plan_file, sidecar
+from oauthsync.backup import Backup
+from oauthsync.config import Workspace
+from oauthsync.errors import StoreError
+from oauthsync.plan import Options, Plan, Situation
+from oauthsync.profiles import Profile
+from oauthsync.sidecar import Secrets
+from oauthsync.snapshots import Listing, Snapshot
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan, and what it was made from; `plan_id` is a saved plan's own."""
+
+    plan: Plan
+    options: Options
+    snapshot: Snapshot
+    source: Sequence[Profile]
+    target: Workspace
+    listing: Listing
+    same_workspace: bool
+    plan_id: str | None = None
+
+
+class Sidecar:
+    """The sidecar, opened when it is first needed, and once: it takes a second, or a person.
+
+    As a container it holds the apps whose secret is at hand.
+    """
+
+    def __init__(self, backup: Backup) -> None:
+        self._backup = backup
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """What it holds; SidecarError where it is missing or does not open."""
+        return self._backup.secrets()
+
+    @cached_property
+    def _apps(self) -> frozenset[tuple[str, str]]:
+        return self.secrets.names() if sidecar.exists(self._backup.config.sidecar) else frozenset()
+
+    def __contains__(self, app: object) -> bool:
+        return app in self._apps
+
+
+def prepare(
+    backup: Backup,
+    selector: str,
+    options: Options,
+    *,
+    source: str | None = None,
+    target: str | None = None,
+) -> Prepared:
+    """The plan for `selector`'s snapshot and `target`, which is listed for it."""
+    snapshot = select(backup, selector, source)
+    workspace = backup.workspace(target or snapshot.workspace)
+    listing = backup.live(workspace)
+    return prepare_for(backup, snapshot, workspace, listing, options, Sidecar(backup))
+
+
+def select(backup: Backup, selector: str, source: str | None) -> Snapshot:
+    """The snapshot that is meant: of `source`, or of the default workspace where there is one."""
+    if source is None and not selector.isdecimal():
+        source = backup.config.default_workspace
+    return backup.snapshots().find(selector, source)
+
+
+def prepare_for(
+    backup: Backup,
+    snapshot: Snapshot,
+    target: Workspace,
+    listing: Listing,
+    options: Options,
+    apps: Container[tuple[str, str]],
+) -> Prepared:
+    """The plan for a snapshot and a target, from the target's `listing`; `apps` have secrets."""
+    situation = _situation(backup, snapshot, listing, apps)
+    return Prepared(
+        plan=plan.make(situation, options),
+        options=options,
+        snapshot=snapshot,
+        source=situation.source,
+        target=target,
+        listing=listing,
+        same_workspace=situation.same_workspace,
+    )
+
+
+def save(prepared: Prepared) -> bytes:
+    """The content of a file that holds this plan, to be carried out once. Raises UsageError."""
+    snapshot = prepared.snapshot
+    inputs = plan_file.Inputs(
+        id=random.token_hex(16),
+        source=snapshot.workspace,
+        target=prepared.target.name,
+        target_url=prepared.target.url,
+        snapshot=snapshot.id,
+        snapshot_digest=snapshot.digest,
+        options=prepared.options,
+    )
+    return plan_file.dump(prepared.plan, inputs)
+
+
+def snapshot_with_more(backup: Backup, prepared: Prepared) -> Snapshot | None:
+    """The newest earlier export with profiles that the target lacks."""
+    known = {profile.id for profile in prepared.source}
+    snapshots = backup.snapshots()
+    for snapshot in snapshots.all(prepared.snapshot.workspace):
+        if snapshot.kind != "export" or snapshot.id >= prepared.snapshot.id:
+            continue
+        # What the plan's own snapshot has too, the plan has dealt with.
+        if snapshots.profile_ids(snapshot.id) - known:
+            situation = _situation(backup, snapshot, prepared.listing, ())
+            lacking = plan.lacking(situation, prepared.options)
+            if any(profile.id not in known for profile in lacking):
+                return snapshot
+    return None
+
+
+def _situation(
+    backup: Backup, snapshot: Snapshot, listing: Listing, apps: Container[tuple[str, str]]
+) -> Situation:
+    return Situation(
+        snapshot=snapshot.id,
+        source=backup.snapshots().profiles(snapshot),
+        target_name=listing.workspace,
+        target=listing.profiles,
+        same_workspace=_is_same_workspace(snapshot, listing),
+        apps=apps,
+        id_map=backup.journal().id_map(snapshot.workspace, listing.workspace),
+    )
+
+
+def _is_same_workspace(snapshot: Snapshot, listing: Listing) -> bool:
+    """Whether the target is the one that the snapshot was taken of, under whatever name.
+
+    Raises StoreError where the name is the snapshot's and the workspace is not.
+    """
+    same_id = snapshot.user_id == listing.user_id
+    unknown = None in (snapshot.user_id, listing.user_id)
+    if snapshot.workspace != listing.workspace:
+        return snapshot.url == listing.url and same_id and not unknown
+    if snapshot.url != listing.url or not (same_id or unknown):
+        raise StoreError(
+            f"{listing.workspace!r} is not the workspace that snapshot {snapshot.id} was taken of:"
+            f" then {snapshot.url} (id {snapshot.user_id}), now {listing.url}"
+            f" (id {listing.user_id})",
+            hint="check its URL and token, or name the other workspace by --to",
+        )
+    return True

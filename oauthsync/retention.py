@@ -1,0 +1,104 @@
+"""Which snapshots to keep. Pure.
+
+As restic's: a policy keeps the last N exports, and the newest export of each of the last N days,
+ISO weeks and months (UTC) that have one; what one rule keeps, no other removes. It holds for each
+workspace on its own, and the newest export of a workspace is always kept.
+
+Safety snapshots are what `undo` goes back to, and no rule counts them. They are kept as long as an
+export from before them is: who cannot see the state before a run any more cannot undo it either.
+The newest one is kept in any case, so that the last run can be undone.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import astuple, dataclass
+from datetime import date
+from itertools import islice
+from typing import Protocol
+
+from oauthsync.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How many to keep of each kind; UsageError where that is none at all, or negative."""
+
+    last: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+
+    def __post_init__(self) -> None:
+        counts = astuple(self)
+        if min(counts) < 0:
+            raise UsageError(f"a policy cannot keep {min(counts)} snapshots")
+        if not any(counts):
+            raise UsageError(
+                "this policy would keep nothing",
+                hint="give one of --keep-last, --keep-daily, --keep-weekly and --keep-monthly",
+            )
+
+
+class Kept(Protocol):
+    """What the policy looks at; `taken_at` is like `2026-11-23T10:00:00Z`."""
+
+    @property
+    def id(self) -> int:
+        """Later snapshots have higher ids."""
+        ...
+
+    @property
+    def workspace(self) -> str:
+        """The workspace's name."""
+        ...
+
+    @property
+    def taken_at(self) -> str:
+        """When it was taken."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """`export` or `safety`."""
+        ...
+
+
+def keep(policy: Policy, snapshots: Iterable[Kept]) -> set[int]:
+    """The ids of the snapshots to keep."""
+    workspaces: dict[str, list[Kept]] = defaultdict(list)
+    for snapshot in snapshots:
+        workspaces[snapshot.workspace].append(snapshot)
+    kept: set[int] = set()
+    for group in workspaces.values():
+        exports = _exports(policy, [each for each in group if each.kind == "export"])
+        safety = [each.id for each in group if each.kind != "export"]
+        kept |= exports
+        kept |= {each for each in safety if each > min(exports, default=0)}
+        kept |= {max(safety)} if safety else set()
+    return kept
+
+
+def _exports(policy: Policy, exports: Sequence[Kept]) -> set[int]:
+    newest_first = sorted(exports, key=lambda each: (each.taken_at, each.id), reverse=True)
+    # `latest` goes by the id: a clock that was wrong for a while must not cost the newest one.
+    kept = {max(each.id for each in exports)} if exports else set()
+    kept |= _newest_of_each(lambda each: each.id, newest_first, policy.last)
+    kept |= _newest_of_each(_day, newest_first, policy.daily)
+    kept |= _newest_of_each(lambda each: _day(each).isocalendar()[:2], newest_first, policy.weekly)
+    kept |= _newest_of_each(
+        lambda each: (_day(each).year, _day(each).month), newest_first, policy.monthly
+    )
+    return kept
+
+
+def _newest_of_each(
+    period: Callable[[Kept], Hashable], newest_first: Sequence[Kept], count: int
+) -> set[int]:
+    newest: dict[Hashable, int] = {}
+    for snapshot in newest_first:
+        newest.setdefault(period(snapshot), snapshot.id)
+    return set(islice(newest.values(), count))
+
+
+def _day(snapshot: Kept) -> date:
+    return date.fromisoformat(snapshot.taken_at[:10])

@@ -1,0 +1,147 @@
+"""The records of the journal: a run, its steps, and the calls that they make.
+
+- A run is one `import`, `undo` or change of a single profile, with its steps in their order.
+- A step is one profile to create, update or delete: planned, then done, adopted or failed.
+- A call is one request for a step: an intent, then an outcome.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from oauthsync.profiles import Profile
+from oauthsync.steady import Moment
+from oauthsync.strictjson import Json
+
+RunKind: TypeAlias = Literal["import", "undo", "profile"]
+RunState: TypeAlias = Literal["running", "complete", "incomplete", "undone"]
+Action: TypeAlias = Literal["create", "update", "delete"]
+StepState: TypeAlias = Literal["planned", "done", "adopted", "failed"]
+Outcome: TypeAlias = Literal["done", "refused", "not sent", "unknown", "settled"]
+
+
+@dataclass(frozen=True)
+class NewStep:
+    """A step to be journaled; `data` is what is sent as `data`, without the secrets."""
+
+    action: Action
+    source_id: int | None
+    target_id: int | None
+    provider: str
+    name: str
+    client_id: str | None
+    reason: str
+    data: Mapping[str, Json]
+
+    @classmethod
+    def on(
+        cls,
+        profile: Profile,
+        action: Literal["update", "delete"],
+        reason: str,
+        *,
+        name: str | None = None,
+        client_id: str | None = None,
+    ) -> "NewStep":
+        """A step for a profile that is there: with all that it has, but for what is given here."""
+        return cls(
+            action=action,
+            source_id=None,
+            target_id=profile.id,
+            provider=profile.provider,
+            name=profile.name if name is None else name,
+            client_id=client_id or profile.client_id,
+            reason=reason,
+            data={**profile.data, "client_id": client_id or profile.client_id},
+        )
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run to be journaled.
+
+    `plan_id` is unique: a plan is carried out once. `report` is what the run's own report says of
+    the plan beside its steps (JSON).
+    """
+
+    kind: RunKind
+    target: str
+    source: str | None
+    snapshot: int | None
+    safety_snapshot: int
+    undoes: int | None
+    plan_id: str
+    fingerprint: str
+    report: Mapping[str, Json]
+    steps: Sequence[NewStep]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a run: `target_id` is its profile's id in the target, once that is known.
+
+    `result` is the `fingerprint` of the profile as the step left it, where it is done.
+    """
+
+    id: int
+    run: int
+    action: Action
+    state: StepState
+    source_id: int | None
+    target_id: int | None
+    provider: str
+    name: str
+    client_id: str | None
+    data: Mapping[str, Json]
+    reason: str
+    result: str | None
+    error: str | None
+
+    @property
+    def key(self) -> tuple[str, str, str | None]:
+        """What makes two profiles interchangeable (`Profile.key`)."""
+        return (self.provider, self.name, self.client_id)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the target has it now."""
+        return self.state in ("done", "adopted")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a step ends: `target_id` and `result` as in `Step`, and why it failed."""
+
+    state: Literal["done", "adopted", "failed"]
+    target_id: int | None = None
+    result: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as the journal knows it; the snapshots may have been pruned since."""
+
+    id: int
+    kind: RunKind
+    target: str
+    target_url: str
+    source: str | None
+    snapshot: int | None
+    safety_snapshot: int | None
+    undoes: int | None
+    started_at: str
+    finished_at: str | None
+    state: RunState
+    verified: bool | None
+    fingerprint: str
+    report: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class OpenCall:
+    """A call whose outcome is unknown, and when it went out."""
+
+    id: int
+    step: Step
+    began: Moment

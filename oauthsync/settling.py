@@ -1,0 +1,170 @@
+"""What a listing of the target tells of steps whose outcome is not known. Pure.
+
+A profile is new where it was not there when its run began, and no step stands for it yet.
+
+- A POST went out, and nobody knows more: the one new profile with the step's provider, name and
+  client id is its own. Where there is none, the call is repeated; where there are several, the step
+  fails.
+- A PUT is repeated, unless the profile has become what was sent: then that is adopted. (It has not
+  become so where it was so before: what was sent anew is its secret, which no list shows.)
+- A DELETE is repeated, unless the profile is gone: then it is done.
+- A step that was never begun, in a run that goes on after a pause, meets what others did meanwhile.
+  What they created in its place is adopted, and what they changed is not touched.
+
+An `Ending` says how a step ends; where there is none, it is still to be done.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import zip_longest
+
+from oauthsync import profiles, strictjson
+from oauthsync.profiles import Profile
+from oauthsync.runs import Ending, Step
+from oauthsync.strictjson import Json
+
+Live = Mapping[int, Profile]
+"""The target's profiles by id."""
+
+
+def fingerprint(profile: Profile) -> str:
+    """A name for a profile's state, but for what others' use of it moves."""
+    return hashlib.sha256(profile.significant.encode("utf-8")).hexdigest()
+
+
+def is_as_sent(step: Step, profile: Profile) -> bool:
+    """Whether a profile has exactly what a step sends."""
+    return profile.key == step.key and _data(profile.data) == _data(_sent(step))
+
+
+def called(step: Step, live: Live, known: Collection[int], before: Live) -> Ending | None:
+    """The end of a step whose call may have been carried out, and is over.
+
+    `before` is the target when the step's run began; `known` are the profiles that are not new.
+    """
+    profile, earlier = live.get(step.target_id or 0), before.get(step.target_id or 0)
+    match step.action:
+        case "create":
+            return _created([each for each in _new(live, known) if each.key == step.key])
+        case "update" if profile and earlier and _differing(step, earlier):
+            return None if _differing(step, profile) else _adopted(profile)
+        case "delete" if profile is None:
+            return Ending("done", step.target_id)
+        case _:
+            return None
+
+
+def uncalled(
+    steps: Sequence[Step], live: Live, known: Collection[int], before: Live
+) -> dict[int, Ending]:
+    """The ends, by step id, of a run's steps that were never begun, or whose call did nothing.
+
+    `before` is the target when the run began; `known` are its profiles, and those of the run's own
+    steps.
+    """
+    found: dict[int, Ending] = {}
+    creates: dict[object, list[Step]] = defaultdict(list)
+    for step in steps:
+        if step.action == "create":
+            creates[step.key].append(step)
+        elif ending := _moved_on(step, live, before):
+            found[step.id] = ending
+    new: dict[object, list[Profile]] = defaultdict(list)
+    for profile in _new(live, known):
+        new[profile.key].append(profile)
+    for key, group in creates.items():
+        # As many as there are steps, or fewer: all of them are interchangeable.
+        if len(new[key]) > len(group):
+            found.update((step.id, _ambiguous(new[key])) for step in group)
+        else:
+            found.update(
+                (step.id, _adopted(profile))
+                for step, profile in zip_longest(group, new[key])
+                if profile is not None
+            )
+    return found
+
+
+def findings(steps: Sequence[Step], live: Live, existed: Collection[int]) -> Iterator[str]:
+    """What in the target is not as a run's steps say; `existed` was there when it began."""
+    for step in steps:
+        if step.is_done:
+            yield from _finding(step, live.get(step.target_id or 0))
+    created = Counter(step.key for step in steps if step.action == "create" and step.is_done)
+    new = Counter(profile.key for profile in live.values() if profile.id not in existed)
+    for key, count in created.items():
+        if new[key] > count:
+            yield (
+                f"{new[key]} new profiles are named {key[1]!r} ({key[0]}), and this run created"
+                f" {count} of them"
+            )
+
+
+def _new(live: Live, known: Collection[int]) -> Iterator[Profile]:
+    return (profile for profile in live.values() if profile.id not in known)
+
+
+def _created(candidates: Sequence[Profile]) -> Ending | None:
+    if len(candidates) > 1:
+        return _ambiguous(candidates)
+    return _adopted(candidates[0]) if candidates else None
+
+
+def _adopted(profile: Profile) -> Ending:
+    return Ending("adopted", profile.id, fingerprint(profile))
+
+
+def _ambiguous(candidates: Sequence[Profile]) -> Ending:
+    ids = ", ".join(str(profile.id) for profile in candidates)
+    error = f"{len(candidates)} new profiles could be this one ({ids}): delete what is too many"
+    return Ending("failed", error=error)
+
+
+def _moved_on(step: Step, live: Live, before: Live) -> Ending | None:
+    """How an update or a deletion ends that came too late."""
+    profile, earlier = live.get(step.target_id or 0), before.get(step.target_id or 0)
+    if profile is None:
+        if step.action == "delete":
+            return Ending("done", step.target_id)
+        return Ending("failed", error="it was deleted since the run began")
+    if earlier is None or (
+        profiles.differs(earlier, profile)
+        and (step.action == "delete" or _differing(step, profile))
+    ):
+        return Ending("failed", error="it was changed since the run began")
+    if step.action == "delete" and profile.uses != 0 and earlier.uses == 0:
+        return Ending("failed", error="it came into use since the run began")
+    return None
+
+
+def _finding(step: Step, profile: Profile | None) -> Iterator[str]:
+    if step.action == "delete":
+        if profile is not None:
+            yield f"profile {step.target_id} ({step.name!r}) is still there"
+    elif profile is None:
+        yield f"profile {step.target_id} ({step.name!r}) is not in the list"
+    elif differing := _differing(step, profile):
+        yield (
+            f"profile {step.target_id} ({step.name!r}) is not as it was sent:"
+            f" {', '.join(differing)}"
+        )
+
+
+def _differing(step: Step, profile: Profile) -> list[str]:
+    """The fields that were sent, and are not as they were; the API may add fields of its own."""
+    found = ["provider"] if profile.provider != step.provider else []
+    found += ["name"] if profile.name != step.name else []
+    there = _data(profile.data)
+    return found + [
+        f"data.{name}" for name, text in _data(_sent(step)).items() if there.get(name) != text
+    ]
+
+
+def _sent(step: Step) -> dict[str, Json]:
+    return {**step.data, "client_id": step.client_id}
+
+
+def _data(data: Mapping[str, Json]) -> dict[str, str]:
+    # As text: Python takes 1 and True for equal, and JSON does not.
+    return {name: strictjson.canonical(value) for name, value in data.items()}

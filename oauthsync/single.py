@@ -1,0 +1,106 @@
+"""One profile at a time: the step that creates, updates or deletes it. Pure.
+
+The step is carried out by `restore.Session.write_one`, as a run with a journal like any other. A
+profile that is there already is not created again: who calls a second time, because the first call
+was cut off, is not to have it twice.
+"""
+
+from oauthsync.errors import OauthsyncError, UsageError
+from oauthsync.profiles import Profile
+from oauthsync.runs import NewStep
+from oauthsync.snapshots import Listing
+
+_BY_HAND = "by hand"
+
+
+def find(listing: Listing, profile_id: int) -> Profile:
+    """The profile with this id. Raises OauthsyncError."""
+    for profile in listing.profiles:
+        if profile.id == profile_id:
+            return profile
+    raise not_there(listing.workspace, profile_id)
+
+
+def not_there(workspace: str, profile_id: int) -> OauthsyncError:
+    """The error for an id that a workspace does not have."""
+    return OauthsyncError(
+        f"{workspace!r} has no profile {profile_id}",
+        hint="`oauthsync profiles list` shows them; `oauthsync log` finds what was deleted",
+    )
+
+
+def create(listing: Listing, *, provider: str, name: str, client_id: str) -> NewStep:
+    """Create a profile. Raises UsageError for a bad text, OauthsyncError where it is there."""
+    step = NewStep(
+        action="create",
+        source_id=None,
+        target_id=None,
+        provider=_text("provider", provider),
+        name=_text("name", name),
+        client_id=_text("client id", client_id),
+        reason=_BY_HAND,
+        data={"client_id": client_id},
+    )
+    for profile in listing.profiles:
+        if profile.key == (provider, name, client_id):
+            raise OauthsyncError(
+                f"{listing.workspace!r} has this profile already: id {profile.id}",
+                hint=f"`oauthsync profiles update {profile.id}` gives it the sidecar's secret",
+            )
+    return step
+
+
+def update(
+    listing: Listing,
+    profile_id: int,
+    *,
+    provider: str | None = None,
+    name: str | None = None,
+    client_id: str | None = None,
+) -> NewStep:
+    """Update a profile; what is None stays as it is. Raises UsageError, OauthsyncError."""
+    profile = find(listing, profile_id)
+    wanted = profile.client_id if client_id is None else client_id
+    if wanted is None:
+        raise UsageError(f"profile {profile_id} has no client id", hint="give one by --client-id")
+    return NewStep(
+        action="update",
+        source_id=None,
+        target_id=profile_id,
+        provider=_text("provider", profile.provider if provider is None else provider),
+        name=_text("name", profile.name if name is None else name),
+        client_id=_text("client id", wanted),
+        reason=_BY_HAND,
+        data={**profile.data, "client_id": wanted},
+    )
+
+
+def delete(listing: Listing, profile_id: int, *, force: bool) -> NewStep:
+    """Delete a profile; one that is, or may be, in use takes `force`. Raises OauthsyncError."""
+    profile = find(listing, profile_id)
+    if profile.uses != 0 and not force:
+        uses = "is in use" if profile.uses else "may be in use: the API does not tell"
+        raise OauthsyncError(
+            f"profile {profile_id} ({profile.name!r}) {uses}",
+            hint="its connections would stop working; --force deletes it all the same",
+        )
+    return NewStep(
+        action="delete",
+        source_id=None,
+        target_id=profile_id,
+        provider=profile.provider,
+        name=profile.name,
+        client_id=profile.client_id,
+        reason=_BY_HAND,
+        data=profile.data,
+    )
+
+
+def _text(what: str, text: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError(f"the {what} is not Unicode text") from None
+    if not text:
+        raise UsageError(f"the {what} is empty")
+    return text

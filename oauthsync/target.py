@@ -1,0 +1,134 @@
+"""Looking at the workspace that is written to: what is there, and what became of open calls.
+
+Whoever writes looks first. A call whose outcome is unknown, of whatever run, is settled by that:
+when the server can no longer be working on it the target is listed, and the list tells
+(`settling.py`). So a plan is never made from a list that a call may still change.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from oauthsync import settling
+from oauthsync.api import Api
+from oauthsync.errors import ApiError, StoreError
+from oauthsync.events import Listener, Waiting, ignore
+from oauthsync.exporter import read_listing
+from oauthsync.journal import Journal
+from oauthsync.profiles import Profile
+from oauthsync.runs import OpenCall, Run
+from oauthsync.snapshots import Listing, Snapshots
+from oauthsync.steady import Steady, steady
+
+PATIENCE = 5.0
+"""Seconds beyond the server's own timeout until a call is over: for its way to the server."""
+
+
+class Target:
+    """A workspace that is written to, and what the journal and the snapshots know of it."""
+
+    def __init__(
+        self,
+        api: Api,
+        journal: Journal,
+        snapshots: Snapshots,
+        *,
+        listener: Listener = ignore,
+        steady: Steady = steady,
+    ) -> None:
+        self.api = api
+        self.journal = journal
+        self.listener = listener
+        self.steady = steady
+        self._snapshots = snapshots
+
+    def look(self, *, expected: int = 0, resuming: bool = False) -> Listing:
+        """The profiles, after all open calls are over, and settled by this list.
+
+        `expected` is how many there probably are. Raises ApiError where they cannot be listed, and
+        StoreError where it is another workspace than it was. An empty list does not tell that; the
+        API is asked where there is something to carry on (`resuming`).
+        """
+        calls = self.journal.open_calls(self.api.workspace)
+        self._wait_for(calls)
+        listing = self.list(expected=expected)
+        self._check_identity(listing, ask=resuming or bool(calls))
+        self._settle(calls, listing)
+        return listing
+
+    def list(self, *, expected: int) -> Listing:
+        """The profiles, as they are now. Raises ApiError."""
+        return read_listing(self.api, expected=expected, listener=self.listener)
+
+    def has_open_calls(self) -> bool:
+        """Whether there are calls whose outcome is unknown."""
+        return bool(self.journal.open_calls(self.api.workspace))
+
+    def claimed(self) -> set[int]:
+        """The ids that steps of any run stand for."""
+        return self.journal.claimed_ids(self.api.workspace)
+
+    def before(self, run: Run) -> Mapping[int, Profile]:
+        """The profiles by id when a run began; StoreError where nobody knows any more."""
+        if run.safety_snapshot is None:
+            raise StoreError(
+                f"the safety snapshot of run {run.id} was pruned, so it cannot be carried on",
+                hint="a new `oauthsync import` does what is left to do",
+            )
+        return by_id(self._snapshots.profiles(self._snapshots.get(run.safety_snapshot)))
+
+    def wait_for_strangers(self) -> None:
+        """Wait until all calls that are not in this journal are over."""
+        self._wait(self._over)
+
+    @property
+    def _over(self) -> float:
+        """Seconds after which the server can no longer be working on a call."""
+        return self.api.server_timeout + PATIENCE
+
+    def _wait_for(self, calls: Sequence[OpenCall]) -> None:
+        now = self.steady()
+        ages = [call.began.until(now) for call in calls]
+        # A call from before the machine was started may, for all we know, have begun just now.
+        self._wait(max((self._over - (age or 0.0) for age in ages), default=0.0))
+
+    def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            self.listener(Waiting(self.api.workspace, seconds, "unknown outcome"))
+            self.api.clock.sleep(seconds)
+
+    def _settle(self, calls: Sequence[OpenCall], listing: Listing) -> None:
+        live = by_id(listing.profiles)
+        claimed = self.claimed()
+        before: dict[int, Mapping[int, Profile]] = {}
+        for call in calls:
+            run = call.step.run
+            if run not in before:
+                before[run] = self.before(self.journal.run(run))
+            known = before[run].keys() | claimed
+            ending = settling.called(call.step, live, known, before[run])
+            self.journal.end_call(call.id, "settled", self.api.clock.now(), ending=ending)
+            if ending and ending.target_id:
+                claimed.add(ending.target_id)
+
+    def _check_identity(self, listing: Listing, *, ask: bool) -> None:
+        """Refuse another workspace under the same name: a token may be in the wrong place."""
+        known = next(iter(self._snapshots.all(listing.workspace)), None)
+        if known is None:
+            return
+        found = listing.user_id
+        if found is None and known.user_id is not None and ask:
+            with suppress(ApiError):  # it takes a privilege of its own
+                answer = self.api.identity().get("id")
+                found = answer if isinstance(answer, int) else None
+        if known.url != listing.url or (found and known.user_id and found != known.user_id):
+            raise StoreError(
+                f"{listing.workspace!r} is another workspace now: its snapshots are of {known.url}"
+                f" (workspace id {known.user_id}), and the API answered for {listing.url}"
+                f" (workspace id {found})",
+                hint="check its URL and token, or give the other workspace a name of its own",
+            )
+
+
+def by_id(profiles: Sequence[Profile]) -> dict[int, Profile]:
+    """Profiles by their id."""
+    return {profile.id: profile for profile in profiles}

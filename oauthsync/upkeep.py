@@ -1,0 +1,154 @@
+"""What a backup folder is worth today: its database, its exports, its runs and its sidecar."""
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from oauthsync import age, keys, sidecar
+from oauthsync.backup import Backup
+from oauthsync.database import reading
+from oauthsync.diagnosis import Check
+from oauthsync.errors import SidecarError, StoreError
+from oauthsync.snapshots import Snapshot
+from oauthsync.tables import read_regular
+from oauthsync.unlock import Unlock
+
+DAY = 24 * 3600.0
+STALE_DAYS = 7
+"""A last export that is older is a warning: even a weekly backup is younger."""
+
+
+def check_database(backup: Backup, names: Sequence[str]) -> Iterator[Check]:
+    """Checks of the database, the exports of these workspaces, and the runs. Raises StoreError."""
+    path = backup.config.database
+    if not os.path.lexists(path):
+        yield Check(
+            "database",
+            "warning",
+            f"there is no {path} yet",
+            hint="take a first snapshot with `oauthsync export`",
+        )
+        return
+    with reading(backup.database()) as connection:
+        said = [row for (row,) in connection.execute("PRAGMA quick_check")]
+    if said != ["ok"]:
+        raise StoreError(
+            f"{path} is damaged: {said[0]}",
+            hint="`oauthsync check` shows what is whole; restore the file from a copy",
+        )
+    snapshots = backup.snapshots().all()
+    yield Check("database", "ok", f"SQLite finds it whole; it has {len(snapshots)} snapshots")
+    yield _check_exports(names, snapshots, backup.clock.now())
+    yield _check_runs(backup)
+
+
+def _check_exports(names: Sequence[str], snapshots: Sequence[Snapshot], now: float) -> Check:
+    newest: dict[str, Snapshot] = {}
+    for snapshot in snapshots:  # newest first
+        if snapshot.kind == "export":
+            newest.setdefault(snapshot.workspace, snapshot)
+    ages = {name: now - _seconds(newest[name]) for name in names or newest if name in newest}
+    stale = [f"{name!r} (never)" for name in names if name not in newest]
+    stale += [
+        f"{name!r} ({age / DAY:.0f} days ago)"
+        for name, age in ages.items()
+        if age > STALE_DAYS * DAY
+    ]
+    if stale or not ages:
+        return Check(
+            "exports",
+            "warning",
+            f"not exported in the last {STALE_DAYS} days: {', '.join(stale) or 'anything'}",
+            hint="run `oauthsync export`, best by a schedule",
+        )
+    most = " at most" if len(ages) > 1 else ""
+    hours = max(ages.values()) * 24 / DAY
+    return Check("exports", "ok", f"the last one is{most} {hours:.0f} hours old")
+
+
+def _seconds(snapshot: Snapshot) -> float:
+    try:
+        return datetime.fromisoformat(snapshot.taken_at).timestamp()
+    except ValueError as error:
+        raise StoreError(f"the time of snapshot {snapshot.id} does not parse") from error
+
+
+def _check_runs(backup: Backup) -> Check:
+    open_runs = [run for run in backup.journal().runs() if run.state in ("running", "incomplete")]
+    if not open_runs:
+        return Check("runs", "ok", "none is unfinished")
+    listed = ", ".join(f"{run.id} into {run.target!r}" for run in open_runs)
+    return Check(
+        "runs",
+        "warning",
+        f"not finished: run {listed}",
+        hint=f"`oauthsync runs show {open_runs[0].id}` says why; `oauthsync resume` carries it on",
+    )
+
+
+def check_sidecar(backup: Backup, *, may_ask: bool) -> Iterator[Check]:
+    """The sidecar's check: it opens, and to whom it is sealed. Raises SidecarError, UsageError.
+
+    What takes a person to open it is left untested where nobody is there (`may_ask`).
+    """
+    path = backup.config.sidecar
+    if not sidecar.exists(path):
+        yield _no_sidecar(path)
+        return
+    if not _can_open(path, backup.config.unlock(), may_ask=may_ask):
+        kind = "with a passphrase" if sidecar.sealed_with_passphrase(path) else "to age recipients"
+        yield Check(
+            "sidecar",
+            "untested",
+            f"{path} is sealed {kind}, and nothing here opens it",
+            hint="set OAUTHSYNC_PASSPHRASE, OAUTHSYNC_IDENTITY or their like, or run this at a"
+            " terminal; to export, it need not open",
+        )
+        return
+    secrets = backup.secrets()
+    wanted = {str(age.parse_recipient(text)) for text in backup.config.recipients}
+    if wanted and wanted != set(secrets.recipients):
+        yield Check(
+            "sidecar",
+            "warning",
+            f"{path} opens, but is not sealed to the recipients that [secrets] names",
+            hint="`oauthsync secrets rekey` seals it to them",
+        )
+        return
+    sealed = (
+        f"to {len(secrets.recipients)} recipients" if secrets.recipients else "with a passphrase"
+    )
+    yield Check("sidecar", "ok", f"opens; {len(secrets.entries)} secrets, sealed {sealed}")
+
+
+def _no_sidecar(path: Path) -> Check:
+    previous = path.with_name(f"{path.name}.prev")
+    if sidecar.exists(previous):
+        return Check(
+            "sidecar",
+            "failed",
+            f"there is no {path}, but an earlier generation of it at {previous}",
+            hint=f"copy it to {path} to go on from it",
+            exit_code=SidecarError.exit_code,
+        )
+    return Check(
+        "sidecar",
+        "warning",
+        f"there is no {path} yet: without secrets, no profile can be restored",
+        hint="`oauthsync secrets fill` asks for them, `oauthsync secrets load` reads them",
+    )
+
+
+def _can_open(path: Path, unlock: Unlock | None, *, may_ask: bool) -> bool:
+    """Whether there is a key, or somebody to type it. Raises SidecarError."""
+    if unlock is None:
+        return may_ask and sidecar.sealed_with_passphrase(path)
+    return may_ask or unlock.identity is None or not _is_encrypted(unlock.identity)
+
+
+def _is_encrypted(identity: Path) -> bool:
+    try:
+        return keys.is_encrypted(read_regular(identity, limit=age.MAX_FILE))
+    except OSError:
+        return False  # whoever opens it will say what is wrong

@@ -1,0 +1,510 @@
+"""What all commands share: errors and their exit codes, output, quiet and verbose, completion."""
+
+import errno
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oauthsync import __version__
+from oauthsync.cli import _COMMANDS, cli
+from oauthsync.sandbox import Fault
+from tests.desk import DEV, PASSPHRASE, Desk, at_desk, workspace
+from tests.everyday import call
+
+COMMAND = str(Path(sys.executable).with_name("oauthsync"))
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Desk]:
+    with at_desk(tmp_path, monkeypatch, capsys) as found:
+        yield found
+
+
+def installed(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *args],
+        env={**os.environ, **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# bad input: a clear error, what to do, and the right exit code
+
+
+def test_no_token(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEV")
+    called = desk.refused("export")
+    assert called.code == 3
+    assert "no token for workspace 'dev': environment variable DEV is not set" in called.err
+
+
+def test_a_wrong_token_names_every_cause(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEV", "mistyped-canary")
+    called = desk.refused("export")
+    assert called.code == 3
+    for cause in ("token", "region", "role", "environment", "IP"):
+        assert cause in called.err
+
+
+def test_an_unknown_region_lists_the_known_ones(desk: Desk) -> None:
+    desk.configure('[workspaces.dev]\nregion = "mars"\ntoken_env = "DEV"\n')
+    called = desk.refused("export")
+    assert called.code == 2
+    for region in ("us", "eu", "jp", "sg", "au", "il", "cn", "trial"):
+        assert region in called.err
+
+
+def test_an_unknown_workspace_names_the_nearest(desk: Desk) -> None:
+    for args in (["export", "prd"], ["plan", "--to", "prd"], ["import", "--yes", "--to", "prd"]):
+        desk.done("export")
+        called = desk.refused(*args)
+        assert called.code == 2
+        assert "there is no workspace 'prd'" in called.err
+        assert "did you mean prod?" in called.err
+
+
+def test_a_snapshot_of_an_unknown_workspace_is_not_there(desk: Desk) -> None:
+    desk.done("export")
+    assert desk.refused("plan", "--from", "nowhere").code == 1
+
+
+def test_http_to_anything_but_loopback(desk: Desk) -> None:
+    desk.configure(workspace("dev", "http://workato.internal.example", "DEV"))
+    called = desk.refused("export")
+    assert called.code == 2
+    assert "https://" in called.err
+
+
+def test_a_redirect_is_not_followed(desk: Desk) -> None:
+    desk.sandbox.faults = [Fault("redirect")]
+    called = desk.refused("export")
+    assert called.code == 5
+    assert "redirected" in called.err
+    assert len(desk.sandbox.requests) == 2  # one for each of the calls
+
+
+def test_a_page_of_html_in_place_of_json(desk: Desk, no_patience: None) -> None:
+    desk.sandbox.faults = [Fault("html")]
+    called = desk.refused("export")
+    assert called.code == 5
+    assert "HTML" in called.err
+
+
+@pytest.mark.parametrize(
+    "document",
+    ['"text"', '{"id": "1"}', '{"id": 1, "name": null, "provider": "x"}', '{"id": 1, "id": 1}'],
+)
+def test_json_of_the_wrong_shape(desk: Desk, no_patience: None, document: str) -> None:
+    [profile] = desk.create("Acme")
+    desk.sandbox.workspace(DEV).set_document(profile.id, document)
+    assert desk.refused("export").code == 5
+    assert not (desk.folder / "oauthsync.db").exists()
+
+
+@pytest.fixture
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries again are not waited for."""
+    monkeypatch.setattr("oauthsync.api.ATTEMPTS", 1)
+
+
+def test_nobody_listens(desk: Desk, no_patience: None) -> None:
+    desk.configure(workspace("dev", "http://127.0.0.1:1", "DEV"))
+    called = desk.refused("export")
+    assert called.code == 5
+    assert "cannot connect to http://127.0.0.1:1" in called.err
+
+
+@pytest.mark.parametrize("command", ["export", "snapshots", "plan", "runs"])
+def test_a_database_that_is_not_one_of_ours(desk: Desk, command: str) -> None:
+    with sqlite3.connect(desk.folder / "oauthsync.db") as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    connection.close()
+    called = desk.refused(command)
+    assert called.code == 1
+    assert "not one of oauthsync's" in called.err
+
+
+def test_a_csv_with_a_missing_column(desk: Desk) -> None:
+    (desk.folder / "secrets.csv").write_text("provider,client_secret\nhubspot,secret-canary\n")
+    called = desk.refused("secrets", "load", "secrets.csv")
+    assert called.code == 2
+    assert "column client_id is missing" in called.err
+    assert not (desk.folder / "secrets.age").exists()
+
+
+def test_a_wrong_passphrase(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OAUTHSYNC_IDENTITY")
+    monkeypatch.setenv("OAUTHSYNC_PASSPHRASE", PASSPHRASE)
+    (desk.folder / "s.json").write_text(
+        '[{"provider": "p", "client_id": "c", "client_secret": "s-canary"}]'
+    )
+    assert desk.done("secrets", "load", "s.json") == {"loaded": 1, "replaced": 0}
+    monkeypatch.setenv("OAUTHSYNC_PASSPHRASE", "another-canary passphrase")
+    called = desk.call("secrets", "list", "--json")
+    assert (called.code, called.json["exit_code"]) == (7, 7)
+    assert "the passphrase does not open" in called.err
+    assert "canary" not in called.out + called.err
+
+
+def test_no_sidecar(desk: Desk) -> None:
+    called = desk.refused("secrets", "list")
+    assert called.code == 7
+    assert "there is no sidecar" in called.err
+
+
+def test_nobody_to_type_the_passphrase(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OAUTHSYNC_IDENTITY")
+    (desk.folder / "s.json").write_text("[]")
+    (desk.folder / "s.json").write_text(
+        '[{"provider": "p", "client_id": "c", "client_secret": "s-canary"}]'
+    )
+    called = desk.refused("secrets", "load", "s.json")
+    assert called.code == 7
+    for name in ("PASSPHRASE", "PASSPHRASE_FILE", "PASSPHRASE_COMMAND", "IDENTITY"):
+        assert f"OAUTHSYNC_{name}" in called.err
+
+
+def test_several_sources_to_unlock_are_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OAUTHSYNC_PASSPHRASE", PASSPHRASE)
+    desk.file(("hubspot", "app"))
+    called = desk.refused("secrets", "list")
+    assert called.code == 2
+    assert "OAUTHSYNC_PASSPHRASE and OAUTHSYNC_IDENTITY are set together" in called.err
+
+
+@pytest.mark.parametrize(
+    "maps", [["5"], ["a=b"], ["5=6=7"], ["=6"], ["-5=6"], ["٥=6"], ["5=6", "5=7"], ["9" * 5000]]
+)
+def test_a_bad_map(desk: Desk, maps: list[str]) -> None:
+    desk.done("export")
+    called = desk.refused("plan", *(text for each in maps for text in ("--map", each)))
+    assert called.code == 2
+    assert "--map" in called.err
+
+
+def test_a_folder_that_is_not_there(desk: Desk) -> None:
+    for command in ("export", "snapshots", "plan", "runs"):
+        called = desk.refused(command, "--dir", "nowhere")
+        assert called.code == 2
+        assert "there is no backup folder nowhere" in called.err
+    assert desk.refused("snapshots", "--dir", "oauthsync.toml").code == 2
+
+
+def test_a_configuration_that_does_not_parse(desk: Desk) -> None:
+    for text in ("[workspaces", "unknown = 1", '[workspaces.dev]\nregoin = "us"'):
+        desk.configure(text)
+        assert desk.refused("export").code == 2
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["snapshots", "--unknown"],
+        ["snapshots", "surplus"],
+        ["exprot"],
+        ["secrets"],
+        ["secrets", "unknown"],
+        ["secrets", "set"],
+        ["plan", "--on-existing", "replace"],
+        ["plan", "--id", "x"],
+        ["plan", "--id", "0"],
+        ["plan", "--markdown"],
+        ["plan", "--overrides", "nowhere.toml"],
+        ["import", "--plan", "nowhere.plan"],
+        ["snapshots", "-q", "-v"],
+        ["runs", "show"],
+        ["runs", "show", "x"],
+        ["sandbox", "--fault", "POST:unheard-of"],
+        ["sandbox", "--port", "99999"],
+    ],
+)
+def test_wrong_usage_ends_with_2(desk: Desk, args: list[str]) -> None:
+    desk.done("export")
+    called = desk.call(*args, "--json")
+    assert called.code == 2, called.err
+    assert called.json["exit_code"] == 2
+    assert called.json["hint"]
+    assert called.err.splitlines()[0].startswith("error: ")
+    assert called.err.splitlines()[1].startswith("hint: ")
+
+
+def test_a_mistyped_command_gets_a_suggestion(desk: Desk) -> None:
+    assert "hint: did you mean export?" in desk.refused("exprot").err
+
+
+def test_without_a_command_help_is_shown_and_the_usage_is_wrong(desk: Desk) -> None:
+    called = desk.call()
+    assert (called.code, called.out) == (2, "")
+    assert "Usage: oauthsync" in called.err
+
+
+# errors that nobody expected
+
+
+def test_a_defect_shows_where_it_is_and_no_value(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_args: object, **_options: object) -> None:
+        raise KeyError("secret-canary")
+
+    desk.done("export")
+    monkeypatch.setattr("oauthsync.snapshots.Snapshots.all", broken)
+    for verbose in ([], ["-v"]):
+        called = desk.refused("snapshots", *verbose)
+        assert called.code == 1
+        assert "unexpected KeyError in test_cli.py, line " in called.err
+        assert "please report it" in called.err
+
+
+def test_an_error_of_the_system_is_told_in_its_words(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_args: object, **_options: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "some/file")
+
+    desk.done("export")
+    monkeypatch.setattr("oauthsync.snapshots.Snapshots.all", broken)
+    called = desk.refused("snapshots")
+    assert (called.code, "Too many open files: some/file" in called.err) == (1, True)
+
+
+def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    desk.done("export")
+    monkeypatch.setattr("oauthsync.snapshots.Snapshots.all", interrupted)
+    called = desk.call("snapshots", "--json")
+    assert called.code == 130
+    assert called.json["error"] == "interrupted"
+    assert "call the same command again" in called.json["hint"]
+
+
+# output
+
+
+def test_names_from_outside_never_reach_the_terminal_as_they_are(desk: Desk) -> None:
+    name = "a\x1b]0;owned\x07b\u202ec\u200bd\x9be\u2028f\x7f\ng"
+    shown = "a\\x1b]0;owned\\x07b\\u202ec\\u200bd\\x9be\\u2028f\\x7f\\ng"
+    [profile] = desk.create(name, provider="\x1b[2J")
+    desk.done("export")
+    desk.sandbox.workspace(DEV).delete(profile.id)
+    hostile = set(name) - set("abcdefg]0;owned\n")
+    for args in (
+        ["show"],
+        ["diff"],
+        ["plan"],
+        ["plan", "--markdown"],
+        ["secrets", "missing"],
+        ["export"],
+        ["log"],
+        ["import"],
+        ["import", "--only", name],
+        ["show", "--json"],
+        ["plan", "--json"],
+        ["show", name],
+        ["export", name],
+        [name],
+        ["snapshots", f"--{name}"],
+        ["plan", "--map", name],
+        ["snapshots", "--dir", name],
+    ):
+        called = desk.call(*args)
+        assert not hostile & set(called.out + called.err), args
+    assert shown in desk.call("show", "1").out
+    assert shown in desk.call("plan", "1").out
+    assert desk.done("show", "1")["profiles"][0]["name"] == name
+
+
+def test_json_is_one_line_of_utf_8_whatever_the_locale(desk: Desk) -> None:
+    desk.create("株式会社さくら \udc80".replace("\udc80", "\u202e"))
+    desk.done("export")
+    for environ in ({"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1:strict"}):
+        done = subprocess.run(
+            [COMMAND, "show", "--json"],
+            env={**os.environ, **environ},
+            capture_output=True,
+            check=True,
+        )
+        assert done.stdout.count(b"\n") == 1
+        [profile] = json.loads(done.stdout.decode("utf-8"))["profiles"]
+        assert profile["name"] == "株式会社さくら \u202e"
+        text = installed("show", **environ)
+        assert (text.returncode, text.stderr) == (0, "")
+
+
+def test_a_reader_that_goes_away_is_no_noise(desk: Desk) -> None:
+    desk.create(*(f"Acme {number}" for number in range(2000)))
+    desk.done("export")
+    process = subprocess.Popen(
+        [COMMAND, "show"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    with process:
+        assert process.stderr.read() == b""
+        assert process.wait() == 1
+
+
+def test_a_full_disk_under_stdout_is_an_error(desk: Desk) -> None:
+    desk.done("export")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [COMMAND, "snapshots"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: the system refused: No space left on device\n",
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_missing_streams_are_no_obstacle(desk: Desk, closed: str) -> None:
+    desk.create("Acme")
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" export {closed}', COMMAND], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert desk.done("show")["profiles"]
+
+
+def test_quiet_tells_nothing_but_what_was_asked_for_and_what_is_wrong(desk: Desk) -> None:
+    [profile] = desk.create("Acme")
+    desk.file(("hubspot", "app"))
+    called = desk.call("export", "-q")
+    assert (called.code, called.out, called.err) == (0, "", "")
+    desk.sandbox.workspace(DEV).delete(profile.id)
+    called = desk.call("import", "--yes", "-q")
+    assert (called.code, called.out, called.err) == (0, "", "")
+    assert "Acme" in desk.call("show", "-q").out
+    assert "unchanged" in desk.call("plan", "-q").out
+    assert desk.done("export", "-q")["snapshots"]
+    assert desk.call("show", "99", "-q").err.startswith("error: ")
+
+
+def test_verbose_tells_each_page_and_each_step(desk: Desk) -> None:
+    profiles = desk.create(*(f"Acme {number}" for number in range(101)))
+    desk.file(("hubspot", "app"))
+    err = desk.call("export", "-v").err
+    assert "dev: 100 profiles read\ndev: 101 profiles read\n" in err
+    assert "dev: 101 profiles read again\n" in err
+    for profile in profiles[:2]:
+        desk.sandbox.workspace(DEV).delete(profile.id)
+    err = desk.call("import", "--yes", "-v").err
+    assert "dev: 1 of 2 done, create Acme" in err
+    assert "dev: 2 of 2 done, create Acme" in err
+
+
+def test_options_of_a_group_count_for_its_commands(desk: Desk, tmp_path: Path) -> None:
+    [profile] = desk.create("Acme")
+    desk.file(("hubspot", "app"))
+    desk.done("export")
+    desk.sandbox.workspace(DEV).delete(profile.id)
+    run = desk.done("import", "--yes")["run"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert desk.call("runs", "--json", "show", str(run)).json["id"] == run
+    assert desk.call("runs", "--dir", str(elsewhere), "show", str(run)).code == 1
+    both = desk.call("runs", "--dir", str(elsewhere), "show", str(run), "--dir", ".")
+    assert both.code == 0
+
+
+def test_the_folder_comes_from_the_variable_unless_an_option_names_it(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.done("export")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OAUTHSYNC_DIR", str(desk.folder))
+    assert len(desk.done("snapshots")["snapshots"]) == 1
+    (tmp_path / "empty").mkdir()
+    assert desk.call("snapshots", "--dir", "empty").code == 1
+    monkeypatch.setenv("OAUTHSYNC_DIR", "")
+    assert desk.call("snapshots").code == 1
+
+
+# help, version, completion
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(capsys, "--version").out == f"oauthsync {__version__}\n"
+    called = call(capsys, "--help")
+    assert called.code == 0
+    for name, (_, line) in _COMMANDS.items():
+        assert name in called.out
+        assert line in called.out
+
+
+def test_every_command_has_help_and_the_common_options(capsys: pytest.CaptureFixture[str]) -> None:
+    import click
+
+    def check(command: click.Command, *path: str) -> None:
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                inner = command.get_command(context, name)
+                assert inner is not None
+                check(inner, *path, name)
+            if not command.invoke_without_command or not path:
+                return
+        called = call(capsys, *path, "--help")
+        assert called.code == 0
+        assert command.help
+        for option in ("--dir", "--json", "--quiet", "--verbose", "--no-input", "--help"):
+            assert option in called.out, path
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, (path, parameter.name)
+
+    check(cli)
+
+
+def test_python_m_oauthsync_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "oauthsync", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"oauthsync {__version__}\n"
+    assert installed("--version").stdout == done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_its_completion(shell: str) -> None:
+    done = installed(_OAUTHSYNC_COMPLETE=f"{shell}_source")
+    assert done.returncode == 0
+    assert "_OAUTHSYNC_COMPLETE" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("oauthsync ex", {"export"}),
+        ("oauthsync s", {"snapshots", "show", "secrets", "sandbox"}),
+        ("oauthsync secrets re", {"remove", "rekey"}),
+        ("oauthsync plan --on-existing s", {"skip"}),
+        ("oauthsync plan --pu", {"--push-secrets"}),
+    ],
+)
+def test_commands_options_and_choices_are_completed(words: str, completed: set[str]) -> None:
+    done = installed(
+        _OAUTHSYNC_COMPLETE="zsh_complete",
+        COMP_WORDS=words,
+        COMP_CWORD=str(len(words.split()) - 1),
+    )
+    lines = done.stdout.splitlines()
+    assert set(lines[1::3]) == completed

@@ -1,0 +1,387 @@
+"""`export`, `snapshots`, `show`, `diff` and `log` answer as documented, for people and for jobs."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oauthsync.sandbox import Fault
+from tests.desk import DEV, PROD, Desk, at_desk, workspace
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Desk]:
+    with at_desk(tmp_path, monkeypatch, capsys) as found:
+        yield found
+
+
+# export
+
+
+def test_an_export_answers_with_its_snapshot(desk: Desk) -> None:
+    desk.create("Acme", "Beta")
+    answer = desk.done("export")
+    [snapshot] = answer["snapshots"]
+    assert answer.keys() == {"snapshots"}
+    assert list(snapshot) == [
+        *("id", "workspace", "taken_at", "profiles", "kind"),
+        *("added", "changed", "removed", "requests", "listings"),
+    ]
+    assert snapshot | {"taken_at": ""} == {
+        "id": 1,
+        "workspace": "dev",
+        "taken_at": "",
+        "profiles": 2,
+        "kind": "export",
+        "added": 0,
+        "changed": 0,
+        "removed": 0,
+        "requests": 1,
+        "listings": 1,
+    }
+
+
+def test_export_takes_named_workspaces_each_once_and_in_their_order(desk: Desk) -> None:
+    answer = desk.done("export", "prod", "dev", "prod")
+    assert [each["workspace"] for each in answer["snapshots"]] == ["prod", "dev"]
+
+
+def test_export_all_takes_every_configured_workspace(desk: Desk) -> None:
+    answer = desk.done("export", "--all")
+    assert [each["workspace"] for each in answer["snapshots"]] == ["dev", "prod"]
+    assert "name workspaces, or give --all" in desk.refused("export", "--all", "dev").err
+    desk.configure("")
+    assert desk.refused("export", "--all").code == 2
+
+
+def test_one_workspace_that_fails_costs_the_others_nothing(desk: Desk) -> None:
+    desk.configure(
+        workspace("dev", desk.sandbox.url, "DEV") + workspace("bad", desk.sandbox.url, "BAD")
+    )
+    called = desk.call("export", "--all", "--json")
+    assert called.code == 6
+    assert [each["workspace"] for each in called.json["snapshots"]] == ["dev"]
+    [failed] = called.json["failed"]
+    assert failed.keys() == {"workspace", "error"}
+    assert failed["workspace"] == "bad"
+    assert "environment variable BAD is not set" in failed["error"]
+    assert "bad was not exported: " in called.err
+    assert "set BAD" in called.err
+
+
+def test_a_single_workspace_that_fails_ends_with_its_own_code(desk: Desk) -> None:
+    desk.configure(workspace("bad", desk.sandbox.url, "BAD"))
+    assert desk.refused("export").code == 3
+
+
+def test_a_loss_is_a_warning_that_names_it_and_the_snapshot_that_still_has_it(desk: Desk) -> None:
+    lost, *_ = desk.create("Acme \x1b[31m", "Beta")
+    desk.done("export")
+    desk.sandbox.workspace(DEV).delete(lost.id)
+    called = desk.call("export", "--quiet")
+    assert (called.code, called.out) == (0, "")
+    assert "1 profile gone from dev since the last export; snapshot 1 (" in called.err
+    assert f"  Acme \\x1b[31m (hubspot, id {lost.id})\n" in called.err
+    assert "`oauthsync plan 1` shows what would bring them back" in called.err
+    assert desk.call("export").err == ""
+
+
+def test_a_great_loss_is_folded_unless_asked_for(desk: Desk) -> None:
+    lost = desk.create(*(f"Acme {number}" for number in range(30)))
+    desk.done("export")
+    for profile in lost:
+        desk.sandbox.workspace(DEV).delete(profile.id)
+    called = desk.call("export")
+    assert "… and 11 more (-v shows all)" in called.err
+    assert called.err.count("(hubspot") == 19
+    desk.create("Other")
+    desk.done("export")
+    assert "removed" in desk.call("diff", "1", "3", "-v").out
+
+
+def test_an_export_that_fails_stores_nothing(desk: Desk) -> None:
+    desk.sandbox.faults = [Fault("redirect")]
+    assert desk.refused("export").code == 5
+    assert not (desk.folder / "oauthsync.db").exists()
+
+
+def test_a_database_that_cannot_be_used_is_told_before_anything_is_read(desk: Desk) -> None:
+    (desk.folder / "oauthsync.db").write_text("not a database at all, but long enough to look")
+    assert desk.refused("export").code == 1
+    assert desk.sandbox.requests == []
+
+
+def test_side_by_side_workspaces_wait_for_each_other_only_in_memory(desk: Desk) -> None:
+    """Both requests are under way at once: neither is answered before the other has come."""
+    import threading
+
+    both = threading.Barrier(2, timeout=10)
+
+    def meet(_request: object) -> None:
+        both.wait()
+
+    desk.sandbox.hook = meet
+    assert len(desk.done("export", "--all")["snapshots"]) == 2
+
+
+# snapshots, show
+
+
+def test_snapshots_are_listed_newest_first_and_by_workspace(desk: Desk) -> None:
+    desk.done("export")
+    desk.done("export", "prod")
+    desk.done("export")
+    found = desk.done("snapshots")["snapshots"]
+    assert [each["id"] for each in found] == [3, 2, 1]
+    assert [each["id"] for each in desk.done("snapshots", "--workspace", "prod")["snapshots"]] == [
+        2
+    ]
+    lines = desk.call("snapshots").out.splitlines()
+    assert lines[0].split() == [
+        *("id", "workspace", "taken", "at", "kind", "profiles", "added", "changed", "removed")
+    ]
+    assert len(lines) == 4
+
+
+def test_an_empty_list_says_so(desk: Desk) -> None:
+    desk.done("export")
+    assert desk.call("snapshots", "--workspace", "nowhere").out == "no snapshots\n"
+    assert desk.call("show").out == "no profiles\n"
+    assert desk.call("log").out == "no changes\n"
+    assert desk.call("runs").out == "no runs\n"
+
+
+def test_show_gives_each_profile_exactly_as_the_api_returned_it(desk: Desk) -> None:
+    [profile] = desk.create("Acme")
+    document = (
+        f'{{"id": {profile.id}, "name": "Acme", "provider": "hubspot", "user_id": 5001, "data":'
+        ' {"client_id": "app", "n": 12345678901234567890123, "f": 1.0, "e": 1E+3, "x": null}}'
+    )
+    desk.sandbox.workspace(DEV).set_document(profile.id, document)
+    desk.done("export")
+    out = desk.call("show", "--json").out
+    for text in ('"n":12345678901234567890123', '"f":1.0', '"e":1E+3', '"x":null'):
+        assert text in out
+    answer = json.loads(out)
+    assert answer.keys() == {"snapshot", "profiles"}
+    assert answer["snapshot"]["id"] == 1
+    assert answer["profiles"] == [json.loads(document)]
+
+
+def test_show_filters_by_provider_and_by_glob(desk: Desk) -> None:
+    desk.create("Acme 1", "Beta 1")
+    desk.create("Acme 2", provider="slack")
+    desk.done("export")
+
+    def names(*args: str) -> list[str]:
+        return [each["name"] for each in desk.done("show", *args)["profiles"]]
+
+    assert names("--provider", "slack") == ["Acme 2"]
+    assert names("--name", "Acme *") == ["Acme 1", "Acme 2"]
+    assert names("--name", "acme *") == []
+    assert names("--name", "Acme *", "--provider", "hubspot") == ["Acme 1"]
+
+
+def test_a_list_in_a_pipe_is_never_folded_or_shortened(desk: Desk) -> None:
+    long = "A name of many words that goes on and on, well beyond any terminal's eighty columns"
+    desk.create(*(f"{long} {number}" for number in range(30)))
+    desk.done("export")
+    out = desk.call("show").out
+    assert len(out.splitlines()) == 31
+    assert out.count(long) == 30
+
+
+# selectors
+
+
+def test_a_snapshot_is_selected_by_id_latest_or_date(desk: Desk) -> None:
+    for name in ("one", "two", "three"):
+        desk.create(name)
+        desk.done("export")
+    desk.done("export", "prod")
+    today = desk.done("snapshots")["snapshots"][0]["taken_at"][:10]
+
+    def selected(*args: str) -> int:
+        found: int = desk.done("show", *args)["snapshot"]["id"]
+        return found
+
+    assert selected() == selected("latest") == selected("latest~0") == 4
+    assert selected("latest", "--workspace", "dev") == selected("latest~1") == 3
+    assert selected("latest~2", "--workspace", "dev") == 1
+    assert selected("2") == 2
+    assert selected(today) == 4
+    assert selected(today, "--workspace", "dev") == 3
+
+
+@pytest.mark.parametrize(
+    ("selector", "code"),
+    [
+        ("latest~9", 1),
+        ("99", 1),
+        ("2001-01-01", 1),
+        ("yesterday", 2),
+        ("latest~", 2),
+        ("2026-13-01", 2),
+        ("-1", 2),
+        ("", 2),
+        ("٣", 2),
+    ],
+)
+def test_a_selector_that_selects_nothing_is_an_error(desk: Desk, selector: str, code: int) -> None:
+    desk.done("export")
+    called = desk.refused("show", selector)
+    assert called.code == code
+    assert "hint: " in called.err
+
+
+def test_without_a_database_the_hint_is_to_take_a_snapshot(desk: Desk) -> None:
+    for command in ("snapshots", "show", "diff", "log", "plan", "runs", "resume", "undo"):
+        called = desk.refused(command)
+        assert called.code == 1
+        assert "`oauthsync export`" in called.err
+    assert not (desk.folder / "oauthsync.db").exists()
+
+
+# diff
+
+
+def test_diff_compares_the_latest_snapshot_with_the_workspace_as_it_is(desk: Desk) -> None:
+    gone, renamed, *_ = desk.create("Acme", "Beta", "Same")
+    desk.done("export")
+    dev = desk.sandbox.workspace(DEV)
+    dev.delete(gone.id)
+    dev.update(renamed.id, name="Gamma", shared_accounts_count=7)
+    [new] = desk.create("New", provider="slack")
+    answer = desk.done("diff")
+    assert list(answer) == ["from", "to", "added", "removed", "changed"]
+    assert (answer["from"]["id"], answer["from"]["kind"]) == (1, "export")
+    assert (answer["to"]["workspace"], answer["to"]["kind"]) == ("dev", "live")
+    assert [each["id"] for each in answer["added"]] == [new.id]
+    assert [each["name"] for each in answer["removed"]] == ["Acme"]
+    assert answer["changed"] == [
+        {
+            "id": renamed.id,
+            "provider": "hubspot",
+            "name": "Gamma",
+            "fields": {"name": ["Beta", "Gamma"]},
+        }
+    ]
+    assert desk.call("diff").code == 0
+    assert desk.call("diff", "--exit-code").code == 4
+
+
+def test_a_difference_reads_like_a_good_diff(desk: Desk) -> None:
+    gone, renamed = desk.create("Acme", "株式会社さくら")
+    desk.create("Same", provider="slack")
+    desk.done("export")
+    desk.sandbox.workspace(DEV).delete(gone.id)
+    desk.sandbox.workspace(DEV).update(renamed.id, name="さくら")
+    [new] = desk.create("New", provider="asana")
+    lines = desk.call("diff").out.splitlines()
+    assert lines[0].startswith("--- dev, snapshot 1, 20")
+    assert lines[1].startswith("+++ dev, now, 20")
+    assert lines[2:] == [
+        "asana",
+        f"  + New     id {new.id}",
+        "hubspot",
+        f"  - Acme    id {gone.id}",
+        f"  ~ さくら  id {renamed.id}",
+        '      name: "株式会社さくら" → "さくら"',
+        "1 added, 1 removed, 1 changed",
+    ]
+
+
+def test_counts_and_updated_at_alone_are_no_change(desk: Desk) -> None:
+    [profile] = desk.create("Acme")
+    desk.done("export")
+    desk.sandbox.workspace(DEV).update(profile.id, shared_accounts_count=9, oem_customers_count=3)
+    answer = desk.done("diff", "--exit-code")
+    assert (answer["added"], answer["removed"], answer["changed"]) == ([], [], [])
+
+
+def test_diff_compares_snapshots_in_either_direction(desk: Desk) -> None:
+    [profile] = desk.create("Acme")
+    desk.done("export")
+    desk.sandbox.workspace(DEV).delete(profile.id)
+    desk.done("export")
+    requests = len(desk.sandbox.requests)
+    assert len(desk.done("diff", "latest~1", "latest")["removed"]) == 1
+    assert len(desk.done("diff", "latest", "1")["added"]) == 1
+    assert len(desk.sandbox.requests) == requests
+    assert len(desk.done("diff", "live", "1")["added"]) == 1
+    assert desk.done("diff", "live", "2")["from"]["kind"] == "live"
+    assert desk.refused("diff", "live", "live").code == 2
+
+
+def test_a_difference_of_two_workspaces_is_told_as_one(desk: Desk) -> None:
+    desk.create("Acme")
+    desk.done("export", "--all")
+    ids = {each["workspace"]: str(each["id"]) for each in desk.done("snapshots")["snapshots"]}
+    called = desk.call("diff", ids["dev"], ids["prod"])
+    assert "two workspaces" in called.err
+    assert "0 added, 1 removed" in called.out
+
+
+def test_a_great_difference_is_folded_with_counts(desk: Desk) -> None:
+    desk.done("export")
+    desk.create(*(f"Acme {number}" for number in range(30)))
+    folded = desk.call("diff").out
+    assert "  + … and 11 more added (-v shows all)" in folded
+    assert folded.count("  + Acme") == 19
+    assert "30 added" in folded
+    assert desk.call("diff", "-v").out.count("  + Acme") == 30
+
+
+# log
+
+
+def test_log_tells_what_came_and_went_newest_first(desk: Desk) -> None:
+    desk.done("export")
+    first, *_ = desk.create("Acme", "Beta")
+    desk.done("export")
+    desk.done("export")
+    desk.sandbox.workspace(DEV).delete(first.id)
+    desk.done("export")
+    log = desk.done("log")["log"]
+    assert [each["snapshot"] for each in log] == [4, 2]
+    assert list(log[0]) == ["snapshot", "workspace", "taken_at", "added", "removed", "changed"]
+    assert [each["name"] for each in log[0]["removed"]] == ["Acme"]
+    assert [each["name"] for each in log[1]["added"]] == ["Acme", "Beta"]
+    assert [each["snapshot"] for each in desk.done("log", "--name", "B*")["log"]] == [2]
+    assert desk.done("log", "--provider", "slack")["log"] == []
+    assert desk.done("log", "--workspace", "prod")["log"] == []
+    assert desk.call("log").out.startswith("snapshot 4 of dev, 20")
+
+
+# through the installed command
+
+
+def test_the_installed_command_exports_shows_and_fails_as_it_should(desk: Desk) -> None:
+    desk.create("Acme", "Beta")
+    command = str(Path(sys.executable).with_name("oauthsync"))
+
+    def run(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [command, *args],
+            env={**os.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = run("export")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1].split() == ["dev", "1", "2", "0", "0", "0", "1"]
+    assert [each["name"] for each in json.loads(run("show", "--json").stdout)["profiles"]] == [
+        "Acme",
+        "Beta",
+    ]
+    failed = run("export", DEV="mistyped", PROD=PROD)
+    assert (failed.returncode, failed.stdout) == (3, "")

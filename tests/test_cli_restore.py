@@ -1,0 +1,520 @@
+"""`plan`, `import`, `runs`, `resume` and `undo` say what they will do, and what they did."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oauthsync.sandbox import Fault, Request
+from tests.desk import DEV, PROD, Desk, at_desk, workspace
+from tests.everyday import converse
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Desk]:
+    with at_desk(tmp_path, monkeypatch, capsys) as found:
+        yield found
+
+
+@pytest.fixture
+def loss(desk: Desk) -> int:
+    """A profile that was exported, and then deleted; its id. Another one is still there."""
+    lost, _ = desk.create("Acme", "Beta", shared_accounts_count=2)
+    desk.file(("hubspot", "app"))
+    desk.done("export")
+    desk.sandbox.workspace(DEV).delete(lost.id)
+    desk.sandbox.requests.clear()
+    return lost.id
+
+
+def names(desk: Desk, token: str) -> list[str]:
+    found = desk.sandbox.workspace(token).profiles.values()
+    return sorted(profile.document["name"] for profile in found)
+
+
+# plan
+
+
+def test_a_plan_answers_with_its_steps_and_writes_nothing(desk: Desk, loss: int) -> None:
+    answer = desk.done("plan")
+    assert list(answer) == ["target", "snapshot", "fingerprint", "summary", "steps"]
+    assert (answer["target"], answer["snapshot"]) == ("dev", 1)
+    assert answer["fingerprint"].startswith("sha256:")
+    assert answer["summary"] == {
+        "create": 1,
+        "update": 0,
+        "unchanged": 1,
+        "skip": 0,
+        "blocked": 0,
+    }
+    assert answer["steps"][0] == {
+        "action": "create",
+        "source_id": loss,
+        "target_id": None,
+        "provider": "hubspot",
+        "name": "Acme",
+        "client_id": "app",
+        "reason": "not in target",
+    }
+    assert desk.writes() == []
+    assert len(desk.done("snapshots")["snapshots"]) == 1
+
+
+def test_a_plan_reads_like_a_good_diff(desk: Desk, loss: int) -> None:
+    lines = desk.call("plan").out.splitlines()
+    assert lines[0].startswith("snapshot 1 of dev (20")
+    assert lines[0].endswith(f") → dev ({desk.sandbox.url})")
+    assert lines[1:] == [
+        "hubspot",
+        f"  + Acme  id {loss}  not in target",
+        "1 to create, 1 unchanged",
+    ]
+    assert "  = Beta" in desk.call("plan", "-v").out
+
+
+def test_a_great_plan_is_folded_unless_asked_for(desk: Desk) -> None:
+    desk.create(*(f"Acme {number}" for number in range(250)))
+    desk.file(("hubspot", "app"))
+    desk.done("export")
+    folded = desk.call("plan", "--to", "prod").out
+    assert len(folded.splitlines()) == 23
+    assert "  + … and 231 more to create (-v shows all)" in folded
+    assert folded.splitlines()[-1] == "250 to create"
+    assert len(desk.call("plan", "--to", "prod", "-v").out.splitlines()) == 253
+
+
+def test_what_blocks_or_changes_is_never_folded_behind_what_is_created(desk: Desk) -> None:
+    desk.create(*(f"A {number}" for number in range(100)))
+    desk.create("Z", provider="zoom")
+    desk.file(("hubspot", "app"))
+    desk.done("export")
+    out = desk.call("plan", "--to", "prod").out
+    assert "\nzoom\n  ! Z" in out
+    assert "      its client secret is missing\n" in out
+
+
+def test_a_plan_with_nothing_to_do_says_so_and_names_a_snapshot_that_has_more(
+    desk: Desk, loss: int
+) -> None:
+    assert "nothing to do" not in desk.call("plan").out
+    desk.done("export")
+    out = desk.call("plan").out
+    assert "nothing to do: the target has what was selected of the snapshot" in out
+    assert "snapshot 1 (20" in out
+    assert "`oauthsync plan 1` shows them" in out
+    assert desk.done("plan")["summary"]["unchanged"] == 1
+
+
+def test_a_plan_shows_what_an_override_changes(desk: Desk, loss: int) -> None:
+    (desk.folder / "o.toml").write_text(
+        '[[override]]\nmatch = { name = "Acme" }\nname = "{name} (prod)"\nclient_id = "prod-app"\n'
+    )
+    desk.file(("hubspot", "prod-app"))
+    out = desk.call("plan", "--to", "prod", "--overrides", "o.toml", "--only", "Acme").out
+    assert "  + Acme (prod)  id" in out
+    assert "      name: Acme → Acme (prod)\n      client id: app → prod-app\n" in out
+
+
+def test_the_options_select_match_and_override(desk: Desk, loss: int) -> None:
+    def actions(*args: str) -> list[tuple[str, int]]:
+        steps = desk.done("plan", "--to", "prod", *args)["steps"]
+        return [(step["action"], step["source_id"]) for step in steps]
+
+    other = loss + 1
+    [there] = [desk.sandbox.workspace(PROD).create("hubspot", "Other name", "app")]
+    assert actions() == [("create", loss), ("create", other)]
+    assert actions("--only", "A*", "--only", "Beta") == [("create", loss), ("create", other)]
+    assert actions("--id", str(other)) == [("create", other)]
+    assert actions("--provider", "hubspot", "--only", "B*") == [("create", other)]
+    mapped = ("--map", f"{other}={there.id}")
+    assert actions(*mapped) == [("create", loss), ("skip", other)]
+    assert actions(*mapped, "--on-existing", "update") == [("create", loss), ("update", other)]
+    assert actions(*mapped, "--on-existing", "fail") == [("create", loss), ("blocked", other)]
+    assert [each["action"] for each in desk.done("plan", "--push-secrets")["steps"]] == [
+        "create",
+        "update",
+    ]
+    desk.call("secrets", "remove", "--provider", "hubspot", "--client-id", "app")
+    assert actions() == [("blocked", loss), ("blocked", other)]
+    assert actions("--allow-missing") == [("skip", loss), ("skip", other)]
+
+
+def test_a_plan_is_of_the_default_workspaces_latest_snapshot(desk: Desk, loss: int) -> None:
+    desk.done("export", "prod")
+    assert desk.done("plan")["snapshot"] == 1
+    assert desk.done("plan", "--from", "prod")["snapshot"] == 2
+    assert desk.done("plan", "2")["target"] == "prod"
+    assert desk.done("plan", "--from", "dev", "--to", "prod")["summary"]["create"] == 2
+
+
+def test_another_data_center_brings_a_reminder_of_what_no_backup_holds(
+    desk: Desk, loss: int
+) -> None:
+    elsewhere = desk.sandbox.url.replace("127.0.0.1", "localhost")
+    text = (desk.folder / "oauthsync.toml").read_text()
+    desk.configure(text + workspace("far", elsewhere, "PROD"))
+    called = desk.call("plan", "--to", "far")
+    assert f"add {elsewhere}/oauth/callback to the app's redirect URIs" in called.err
+    assert "redirect" not in desk.call("plan").err
+
+
+def test_markdown_is_fit_for_a_pull_request(desk: Desk) -> None:
+    desk.create("@all | <b>`x`</b> #1", client_id="a|b")
+    desk.done("export")
+    out = desk.call("plan", "--to", "prod", "--markdown").out
+    assert out.startswith(f"### Plan for `prod` at `{desk.sandbox.url}`\n")
+    assert "**1 blocked**" in out
+    assert "| ``@all \\| <b>`x`</b> #1`` |" in out
+    assert "`a\\|b`" in out
+
+
+# import
+
+
+def test_an_import_creates_what_is_missing_by_exactly_one_post(desk: Desk, loss: int) -> None:
+    answer = desk.done("import", "--yes")
+    assert list(answer) == [
+        *("run", "target", "safety_snapshot", "verified", "created", "updated", "unchanged"),
+        *("skipped", "blocked", "failed", "in_use", "id_map"),
+    ]
+    [created] = answer["created"]
+    target_id = created["target_id"]
+    assert created == {
+        "source_id": loss,
+        "target_id": target_id,
+        "provider": "hubspot",
+        "name": "Acme",
+    }
+    assert answer | {"created": []} == {
+        "run": 1,
+        "target": "dev",
+        "safety_snapshot": 2,
+        "verified": True,
+        "created": [],
+        "updated": [],
+        "unchanged": 1,
+        "skipped": [],
+        "blocked": [],
+        "failed": [],
+        "in_use": [
+            {
+                "source_id": loss,
+                "name": "Acme",
+                "shared_accounts_count": 2,
+                "oem_customers_count": 0,
+            }
+        ],
+        "id_map": {str(loss): target_id},
+    }
+    assert desk.writes() == ["POST"]
+    assert not [each for each in desk.sandbox.requests if each.call == "get"]
+    assert names(desk, DEV) == ["Acme", "Beta"]
+
+
+def test_an_import_tells_a_person_what_they_still_have_to_do(desk: Desk, loss: int) -> None:
+    called = desk.call("import", "--yes")
+    assert called.code == 0
+    assert "run 1 in dev: 1 created, verified\n" in called.out
+    assert "choose the new profile in each connection that used it" in called.out
+    assert f"  > Acme  id {loss} → {loss + 2}  2 connections\n" in called.out
+    assert "  + Acme" in called.err  # the plan
+
+
+def test_a_long_list_of_what_is_to_be_chosen_again_is_folded(desk: Desk) -> None:
+    desk.create(*(f"Acme {number}" for number in range(50)), oem_customers_count=3)
+    desk.file(("hubspot", "app"))
+    desk.done("export")
+    out = desk.call("import", "--to", "prod", "--yes").out
+    assert "  > … and 31 more to be chosen again (-v shows all)" in out
+    assert out.count("3 customers") == 19
+
+
+def test_a_second_import_has_nothing_to_do_and_makes_no_run(desk: Desk, loss: int) -> None:
+    desk.done("import", "--yes")
+    answer = desk.done("import", "--yes")
+    assert (answer["run"], answer["created"], answer["unchanged"]) == (None, [], 2)
+    assert (answer["verified"], answer["safety_snapshot"]) == (True, None)
+    assert "nothing to do" in desk.call("import", "--yes").out
+    assert len(desk.done("runs")["runs"]) == 1
+
+
+def test_a_blocked_step_keeps_everything_from_being_written(desk: Desk, loss: int) -> None:
+    desk.call("secrets", "remove", "--provider", "hubspot", "--client-id", "app")
+    called = desk.call("import", "--yes", "--json")
+    assert called.code == 6
+    assert called.json["run"] is None
+    assert [each["source_id"] for each in called.json["blocked"]] == [loss]
+    assert called.json["verified"] is False
+    assert "`oauthsync secrets fill`" in called.err
+    assert desk.writes() == []
+    allowed = desk.done("import", "--yes", "--allow-missing")
+    assert [each["source_id"] for each in allowed["skipped"]] == [loss]
+    assert desk.done("runs")["runs"] == []
+
+
+def test_without_a_terminal_nothing_is_written_unless_yes_is_said(desk: Desk, loss: int) -> None:
+    for args in ([], ["--no-input"]):
+        called = desk.refused("import", *args)
+        assert called.code == 2
+        assert "add --yes" in called.err
+    assert desk.writes() == []
+    assert len(desk.done("snapshots")["snapshots"]) == 1
+
+
+def test_dry_run_is_plan(desk: Desk, loss: int) -> None:
+    assert desk.done("import", "--dry-run") == desk.done("plan")
+    assert desk.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [("y", 0), ("yes", 0), ("n", 1), ("", 1), ("\x04", 130)]
+)
+def test_the_question_shows_host_workspace_and_counts(
+    desk: Desk, loss: int, answer: str, code: int
+) -> None:
+    question = f"1 to create, 1 unchanged. Write to dev ({desk.sandbox.url})? [y/N] "
+    ended, out, shown = converse(["import"], [(question, answer)])
+    assert ended == code, shown
+    assert "  + Acme" in shown.split(question)[0]
+    assert desk.writes() == ["POST"] * (code == 0)
+    if code == 1:
+        assert "not confirmed, so nothing was written" in shown
+        assert out == ""
+
+
+def test_what_is_in_use_is_updated_only_with_yes_and_named_first(desk: Desk) -> None:
+    [there] = [desk.sandbox.workspace(PROD).create("hubspot", "Acme", "old", oem_customers_count=1)]
+    desk.create("Acme")
+    desk.file(("hubspot", "app"))
+    desk.done("export")
+    args = ["import", "--to", "prod", "--on-existing", "update"]
+    called = desk.call(*args)
+    assert called.code == 2
+    assert "is in use" in called.err.split("warning: this plan\n")[1]
+    assert "add --yes" in called.err
+    assert converse(args, [])[0] == 2
+    assert desk.writes() == []
+    called = desk.call(*args, "--yes", "--json")
+    assert "is in use" in called.err
+    assert [each["target_id"] for each in called.json["updated"]] == [there.id]
+
+
+def test_a_migration_creates_all_and_says_what_is_where(desk: Desk) -> None:
+    profiles = desk.create(*(f"Acme {number}" for number in range(120)))
+    desk.file(("hubspot", "app"))
+    desk.done("export")
+    desk.sandbox.requests.clear()
+    answer = desk.done("import", "--to", "prod", "--yes")
+    assert desk.writes() == ["POST"] * 120
+    assert answer["id_map"].keys() == {str(profile.id) for profile in profiles}
+    assert names(desk, PROD) == names(desk, DEV)
+    assert desk.done("plan", "--to", "prod")["summary"]["unchanged"] == 120
+
+
+# saved plans
+
+
+def test_a_saved_plan_is_carried_out_exactly_and_once(desk: Desk, loss: int) -> None:
+    called = desk.call("plan", "-o", "my.plan")
+    assert called.code == 0
+    assert "`oauthsync import --plan my.plan`" in called.err
+    assert (desk.folder / "my.plan").stat().st_mode & 0o777 == 0o600
+    assert desk.done("import", "--plan", "my.plan", "--dry-run")["summary"]["create"] == 1
+    assert desk.writes() == []
+    assert len(desk.done("import", "--plan", "my.plan", "--yes")["created"]) == 1
+    called = desk.refused("import", "--plan", "my.plan", "--yes")
+    assert called.code == 1
+    assert "carried out already" in called.err
+    assert desk.writes() == ["POST"]
+
+
+def test_a_saved_plan_is_refused_when_the_target_has_changed(desk: Desk, loss: int) -> None:
+    desk.call("plan", "-o", "my.plan")
+    desk.sandbox.workspace(DEV).create("hubspot", "Acme", "app")
+    called = desk.refused("import", "--plan", "my.plan", "--yes")
+    assert called.code == 1
+    assert "not what would be done now" in called.err
+    assert "hubspot Acme" in called.err
+    assert desk.writes() == []
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["latest"],
+        ["--from", "dev"],
+        ["--to", "prod"],
+        ["--only", "A*"],
+        ["--provider", "p"],
+        ["--id", "1"],
+        ["--on-existing", "update"],
+        ["--push-secrets"],
+        ["--overrides", "o.toml"],
+        ["--map", "1=2"],
+        ["--allow-missing"],
+    ],
+)
+def test_nothing_changes_a_saved_plan(desk: Desk, loss: int, args: list[str]) -> None:
+    desk.call("plan", "-o", "my.plan")
+    called = desk.refused("import", "--plan", "my.plan", "--yes", *args)
+    assert called.code == 2
+    assert "--plan carries out exactly that plan" in called.err
+
+
+def test_a_plan_is_saved_over_a_plan_and_over_nothing_else(desk: Desk, loss: int) -> None:
+    desk.call("plan", "-o", "my.plan")
+    assert desk.call("plan", "-o", "my.plan", "--json").json["summary"]["create"] == 1
+    for name in ("oauthsync.db", "secrets.age", "oauthsync.toml"):
+        before = (desk.folder / name).read_bytes()
+        called = desk.refused("plan", "-o", name)
+        assert called.code == 1
+        assert (desk.folder / name).read_bytes() == before
+    (desk.folder / "not.plan").write_text('{"format": "something"}')
+    assert desk.refused("import", "--plan", "not.plan", "--yes").code == 2
+
+
+# runs and resume
+
+
+def test_runs_are_listed_newest_first_and_shown_with_their_steps(desk: Desk, loss: int) -> None:
+    desk.done("import", "--yes")
+    desk.done("import", "--to", "prod", "--yes")
+    newest, oldest = desk.done("runs")["runs"]
+    assert (newest["id"], newest["target"], newest["created"]) == (2, "prod", 2)
+    assert oldest | {"started_at": "", "finished_at": ""} == {
+        "id": 1,
+        "kind": "import",
+        "target": "dev",
+        "snapshot": 1,
+        "safety_snapshot": 2,
+        "undoes": None,
+        "started_at": "",
+        "finished_at": "",
+        "state": "complete",
+        "verified": True,
+        "created": 1,
+        "updated": 0,
+        "deleted": 0,
+        "failed": 0,
+        "planned": 0,
+    }
+    shown = desk.done("runs", "show", "1")
+    [step] = shown["steps"]
+    assert (step["action"], step["state"], step["source_id"]) == ("create", "done", loss)
+    assert desk.done("runs", "show", "1", "--id-map") == {"id_map": {str(loss): loss + 2}}
+    called = desk.call("runs", "show", "1", "--id-map")
+    assert called.out == f"source_id,target_id\n{loss},{loss + 2}\n"
+    assert "Acme" in desk.call("runs", "show", "1").out
+    assert desk.call("runs").out.splitlines()[0].split()[:3] == ["id", "kind", "target"]
+    assert desk.refused("runs", "show", "9").code == 1
+
+
+def test_a_step_that_fails_leaves_a_run_that_resume_carries_on(desk: Desk, loss: int) -> None:
+    desk.sandbox.faults = [Fault("refused", on="POST")]
+    called = desk.call("import", "--yes", "--json")
+    assert called.code == 6
+    [failed] = called.json["failed"]
+    assert failed.keys() == {"source_id", "error"}
+    assert (failed["source_id"], called.json["verified"]) == (loss, True)
+    assert "`oauthsync resume 1` tries again" in called.err
+    assert "  ! Acme" in desk.call("resume").out
+    desk.sandbox.faults = []
+    answer = desk.done("resume")
+    assert (answer["run"], answer["failed"], len(answer["created"])) == (1, [], 1)
+    assert names(desk, DEV) == ["Acme", "Beta"]
+    assert "there is nothing to carry on" in desk.refused("resume", "1").err
+    assert desk.refused("resume").code == 2
+
+
+def test_an_adopted_profile_is_reported_as_one(
+    desk: Desk, loss: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oauthsync.target.PATIENCE", 0.0)
+    desk.sandbox.faults = [Fault("reset-after-apply", on="POST", times=1)]
+    answer = desk.done("import", "--yes")
+    assert answer["created"][0]["adopted"] is True
+    assert desk.writes() == ["POST"]
+
+
+def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(desk: Desk, loss: int) -> None:
+    import os
+    import signal
+    import subprocess
+    import sys
+
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def hold(request: Request) -> None:
+        if request.method == "POST":
+            waits.set()
+            goes_on.wait(20)
+
+    desk.sandbox.hook = hold
+    process = subprocess.Popen(
+        [sys.executable, "-m", "oauthsync", "import", "--yes", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+    )
+    with process:
+        assert waits.wait(20)
+        process.send_signal(signal.SIGINT)
+        goes_on.set()
+        out, err = process.communicate(timeout=20)
+    desk.sandbox.hook = None
+    assert process.returncode == 130, err
+    assert json.loads(out)["exit_code"] == 130
+    assert "`oauthsync resume 1`" in err
+    answer = desk.done("resume", "1")
+    assert len(answer["created"]) == 1
+    assert names(desk, DEV) == ["Acme", "Beta"]
+
+
+# undo
+
+
+def test_undo_deletes_what_the_run_created_and_says_what_it_left(desk: Desk, loss: int) -> None:
+    desk.done("import", "--to", "prod", "--yes")
+    used, _ = desk.sandbox.workspace(PROD).profiles
+    desk.sandbox.workspace(PROD).update(used, shared_accounts_count=1)
+    called = desk.call("undo", "--yes", "--json")
+    assert called.code == 6
+    assert list(called.json) == [
+        *("run", "target", "safety_snapshot", "verified"),
+        *("undoes", "deleted", "updated", "failed", "left"),
+    ]
+    assert (called.json["run"], called.json["undoes"]) == (2, 1)
+    assert [each["target_id"] for each in called.json["left"]] == [used]
+    assert "--force also deletes what is in use" in called.err
+    assert desk.done("undo", "1", "--yes", "--force")["left"] == []
+    assert names(desk, PROD) == []
+    assert "undone" in desk.refused("undo", "1", "--yes").err
+    assert desk.refused("undo", "2", "--yes").code == 2
+
+
+def test_undo_asks_before_it_writes_and_shows_where(desk: Desk, loss: int) -> None:
+    desk.done("import", "--to", "prod", "--yes")
+    assert "add --yes" in desk.refused("undo").err
+    question = f"2 to delete, 0 to put back. Write to prod ({desk.sandbox.url})? [y/N] "
+    code, _, shown = converse(["undo"], [(question, "n")])
+    assert (code, "  - Acme" in shown.split(question)[0]) == (1, True)
+    assert len(names(desk, PROD)) == 2
+    assert converse(["undo"], [(question, "y")])[0] == 0
+    assert names(desk, PROD) == []
+
+
+def test_undo_with_nothing_to_write_says_what_it_left(desk: Desk, loss: int) -> None:
+    desk.done("import", "--yes")
+    [created] = set(desk.sandbox.workspace(DEV).profiles) - {loss + 1}
+    desk.sandbox.workspace(DEV).update(created, name="Renamed since")
+    called = desk.call("undo", "--yes", "--json")
+    assert called.code == 6
+    assert (called.json["run"], called.json["undoes"]) == (None, 1)
+    assert [each["target_id"] for each in called.json["left"]] == [created]
+    called = desk.call("undo", "--yes")
+    assert "  ! Renamed since" in called.out

@@ -1,0 +1,131 @@
+"""On a terminal: colours that nobody needs, a moving line, lists that fit and are folded."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from oauthsync.sandbox import Sandbox
+from tests.desk import DEV, QUOTA, Desk, at_desk, workspace
+
+COLOR = re.compile("\x1b\\[[0-9;]*m")
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Desk]:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    with at_desk(tmp_path, monkeypatch, capsys) as found:
+        yield found
+
+
+def on_terminal(*args: str, columns: int = 80, environ: Mapping[str, str] | None = None) -> str:
+    """All that a call of the command shows on a terminal that many columns wide."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "oauthsync", *args],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        env={**os.environ, "TERM": "xterm", **(environ or {})},
+    )
+    os.close(theirs)
+    shown = b""
+    with process:
+        while chunk := _read(ours):
+            shown += chunk
+    os.close(ours)
+    assert process.returncode == 0, shown
+    return shown.decode().replace("\r\n", "\n")
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # nobody has the terminal open any more (EIO)
+        return b""
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_table_fits_the_terminal_and_lines_up_in_any_script(desk: Desk, columns: int) -> None:
+    desk.create(
+        "株式会社さくら " * 4,
+        "شركة النور",
+        "Łódź 👩‍💻 e\u0301",
+        "🚀 Growth " * 8,
+        client_id="c" * 40,
+    )
+    desk.done("export")
+    lines = COLOR.sub("", on_terminal("show", columns=columns)).splitlines()
+    assert max(map(cell_len, lines)) <= columns
+    starts = {cell_len(line[: line.index("cccccc")]) for line in lines[1:]}
+    assert len(starts) == 1
+    assert ("…" in "".join(lines)) == (columns < 200)
+
+
+def test_a_long_list_is_folded_on_a_terminal_unless_all_is_asked_for(desk: Desk) -> None:
+    desk.create(*(f"Acme {number}" for number in range(30)))
+    desk.done("export")
+    lines = on_terminal("show").splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "… and 11 more (-v shows all)"
+    assert len(on_terminal("show", "-v").splitlines()) == 31
+
+
+def test_colours_say_nothing_that_symbols_do_not(desk: Desk) -> None:
+    first, _ = desk.create("Acme", "Beta")
+    desk.done("export")
+    desk.sandbox.workspace(DEV).delete(first.id)
+    desk.create("New")
+    shown = on_terminal("diff", "-v")
+    assert "\x1b[32m  + New" in shown
+    assert "\x1b[31m  - Acme" in shown
+    for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+        plain = on_terminal("diff", "-v", environ={name: value})
+        assert "\x1b" not in plain
+        assert plain.splitlines()[3:] == COLOR.sub("", shown).splitlines()[3:]
+
+
+def test_the_moving_line_shows_what_is_waited_for_and_is_gone_at_the_end(desk: Desk) -> None:
+    """The server wants two seconds of patience; the line counts them down, and is wiped."""
+    from oauthsync.sandbox import Fault
+
+    desk.create("Acme")
+    desk.sandbox.faults = [Fault("429", times=1, delay=2)]
+    shown = on_terminal("export")
+    assert "\r\x1b[Kdev: 0 profiles read, waiting 2 s for the request quota" in shown
+    assert "\r\x1b[Kdev: 0 profiles read, waiting 1 s for the request quota" in shown
+    assert "\r\x1b[K\x1b[1mworkspace" in shown
+    assert "waiting" not in on_terminal("export", "--quiet")
+
+
+def test_the_moving_line_is_plain_lines_where_the_terminal_is_dumb(desk: Desk) -> None:
+    desk.create("Acme")
+    shown = on_terminal("export", "-v", environ={"TERM": "dumb"})
+    assert "\ndev: 1 profile read\n" in f"\n{shown}"
+    assert "\x1b" not in shown
+    assert "\r" not in shown
+
+
+def test_a_fleet_shares_one_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = [f"T{number}" for number in range(5)]
+    for token in tokens:
+        monkeypatch.setenv(token, token)
+    with Sandbox(tokens, requests_per_minute=QUOTA, latency=0.2) as sandbox:
+        for each in sandbox.workspaces:
+            each.fill(250)
+        desk.configure("".join(workspace(f"w{token}", sandbox.url, token) for token in tokens))
+        shown = on_terminal("export", "--all")
+    assert re.search("\r\x1b\\[K5 workspaces, [1-9][0-9]* profiles read", shown)

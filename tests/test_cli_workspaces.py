@@ -1,0 +1,259 @@
+"""`init`, `doctor` and `profiles` do what they say, for people and for jobs, and leak nothing."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oauthsync import init
+from oauthsync.config import REGIONS, Config, load
+from oauthsync.sandbox import Fault, Sandbox
+from tests.everyday import TOKEN, Called, by_name, call, configure, converse, isolate
+
+Capsys = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    return isolate(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox([TOKEN], profiles=3, requests_per_minute=100_000) as running:
+        yield running
+
+
+def written(folder: Path, **environ: str) -> Config:
+    return load(folder, environ, folder / "home")
+
+
+# init
+
+
+def test_init_writes_a_file_that_loads_and_tries_the_token_by_one_request(
+    folder: Path, sandbox: Sandbox, capsys: Capsys
+) -> None:
+    args = ("--workspace", "dev", "--url", sandbox.url, "--token-env", "TOKEN", "--json")
+    called = call(capsys, "init", *args)
+    assert (called.code, called.json) == (
+        0,
+        {
+            "file": str(Path("oauthsync.toml")),
+            "workspace": "dev",
+            "url": sandbox.url,
+            "tried": True,
+        },
+    )
+    assert [request.path for request in sandbox.requests] == [
+        "/api/custom_oauth_profiles?page=1&per_page=100"
+    ]
+    file = folder / "oauthsync.toml"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert TOKEN not in file.read_text() + called.out + called.err
+    workspace = written(folder, TOKEN=TOKEN).workspace(None)
+    assert (workspace.name, workspace.url) == ("dev", sandbox.url)
+    assert workspace.token().reveal() == TOKEN
+
+
+def test_init_never_writes_over_a_file(folder: Path, sandbox: Sandbox, capsys: Capsys) -> None:
+    args = ("--workspace", "dev", "--url", sandbox.url, "--token-env", "TOKEN")
+    (folder / "oauthsync.toml").write_text("# mine")
+    called = call(capsys, "init", *args)
+    assert called.code == 1
+    assert "oauthsync.toml already" in called.err
+    assert (folder / "oauthsync.toml").read_text() == "# mine"
+    (folder / "oauthsync.toml").unlink()
+    (folder / "oauthsync.toml").symlink_to(folder / "nowhere")
+    assert call(capsys, "init", *args).code == 1
+    assert not (folder / "nowhere").exists()
+    assert not sandbox.requests
+
+
+def test_init_names_the_options_that_nobody_can_be_asked_for(folder: Path, capsys: Capsys) -> None:
+    called = call(capsys, "init", "--workspace", "dev")
+    assert called.code == 2
+    for option in ("--region", "--url", "--token-env", "--token-file", "--token-command"):
+        assert option in called.err
+    assert not list(folder.iterdir())
+
+
+def test_init_writes_nothing_where_the_token_does_not_work_unless_told_to(
+    folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "another-canary")
+    args = ("--workspace", "dev", "--url", sandbox.url, "--token-env", "TOKEN")
+    called = call(capsys, "init", *args)
+    assert called.code == 3
+    assert "401" in called.err
+    assert "--no-check" in called.err
+    assert "another-canary" not in called.err
+    assert not (folder / "oauthsync.toml").exists()
+    called = call(capsys, "init", *args, "--no-check", "--json")
+    assert (called.code, called.json["tried"]) == (0, False)
+    assert len(sandbox.requests) == 1
+    assert written(folder).workspace("dev").url == sandbox.url
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--region", "us", "--token-env", "canary token"), "not the name of an environment"),
+        (("--region", "us", "--token-env", "A", "--token-file", "b"), "given together"),
+        (("--region", "us", "--url", "https://x.example", "--token-env", "A"), "given together"),
+        (("--region", "canary", "--token-env", "A"), "not a region"),
+        (("--url", "http://x.example", "--token-env", "A"), "https://"),
+        (("--region", "us", "--token-command", "'canary"), "not a command"),
+        (("--region", "us", "--token-file", "canary\n"), "control character"),
+        (("--region", "us", "--token-env", "A", "--identity", "AGE-SECRET-KEY-1C"), "path"),
+        (("--region", "us", "--token-env", "A", "--recipient", "age1canary"), "recipient"),
+        (
+            ("--region", "us", "--token-env", "A", "--passphrase-file", "p", "--recipient", "age1"),
+            "both recipients",
+        ),
+        (("--region", "us", "--token-env", "A", "--workspace", "-canary"), "no good name"),
+    ],
+)
+def test_init_refuses_a_bad_answer_and_shows_no_value_that_may_be_a_secret(
+    folder: Path, capsys: Capsys, args: tuple[str, ...], said: str
+) -> None:
+    called = call(capsys, "init", "--workspace", "dev", "--no-check", *args)
+    assert called.code in (2, 7)
+    assert said in called.err
+    assert "canary" not in called.err
+    assert not list(folder.iterdir())
+
+
+def test_init_takes_a_path_as_the_shell_means_it(
+    folder: Path, capsys: Capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    monkeypatch.chdir(tmp_path)
+    args = ("--workspace", "dev", "--region", "eu", "--token-file", "token", "--no-check")
+    assert call(capsys, "init", "--dir", "backup", *args).code == 0
+    assert written(folder).workspace("dev").token().reveal() == TOKEN
+
+
+NAMES = st.from_regex(r"\w[\w.-]{0,20}", fullmatch=True)
+TEXTS = st.text(
+    st.characters(exclude_categories=["Cc", "Cs"], codec="utf-8"), min_size=1, max_size=20
+)
+VARIABLES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
+PLACES = st.sampled_from([*REGIONS, "https://workato.example", "https://w.example:8443"])
+TOKENS = st.one_of(
+    VARIABLES.map(lambda text: init.Setting("token_env", text)),
+    TEXTS.map(lambda text: init.Setting("token_file", text)),
+)
+UNLOCKS = st.one_of(
+    st.none(),
+    TEXTS.map(lambda text: init.Setting("passphrase_file", text)),
+    TEXTS.filter(lambda text: not text.upper().startswith("AGE-")).map(
+        lambda text: init.Setting("identity", text)
+    ),
+)
+
+
+@given(st.builds(init.Answers, NAMES, PLACES, TOKENS, UNLOCKS))
+def test_whatever_the_answers_are_the_file_says_the_same(
+    tmp_path_factory: pytest.TempPathFactory, answers: init.Answers
+) -> None:
+    folder = tmp_path_factory.mktemp("folder")
+    before = load(folder, {}, folder)
+    tried = init.check(answers, folder, before.sources)
+    init.write(folder, answers)
+    config = load(folder, {}, folder)
+    workspace = config.workspace(None)
+    assert (workspace.name, workspace.url) == (answers.workspace, tried.url)
+    table = tomllib.loads((folder / "oauthsync.toml").read_text(encoding="utf-8"))
+    assert table["workspaces"][answers.workspace][answers.token.key] == answers.token.text
+    assert table.get("secrets", {}) == answers.secrets
+
+
+def test_init_asks_a_person_again_until_an_answer_is_good(folder: Path, sandbox: Sandbox) -> None:
+    code, out, shown = converse(
+        ["init"],
+        [
+            ("call the workspace [dev]", ""),
+            ("or the URL of a private Workato [us]", "mars"),
+            ("or the URL of a private Workato [us]", sandbox.url),
+            ("(env, file, command) [env]", ""),
+            ("[WORKATO_DEV_TOKEN]", "TOKEN"),
+            ("(prompt, command, file, identity) [prompt]", "file"),
+            ("The file with the passphrase", "~/passphrase"),
+        ],
+    )
+    assert (code, "wrote oauthsync.toml" in out) == (0, True), shown
+    assert "not a region" in shown
+    config = written(folder, TOKEN=TOKEN)
+    assert config.workspace("dev").url == sandbox.url
+    unlock = config.unlock()
+    assert unlock is not None
+    assert unlock.kind == "passphrase"
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_init_lets_a_person_go_on_with_a_token_that_does_not_work_yet(
+    folder: Path, sandbox: Sandbox, answer: str
+) -> None:
+    args = ["init", "--workspace", "dev", "--url", sandbox.url, "--token-env", "UNSET"]
+    code, _, shown = converse(
+        args, [("[prompt]", ""), ("Write the file all the same? [y/N]", answer)]
+    )
+    assert code == (0 if answer == "y" else 1), shown
+    assert (folder / "oauthsync.toml").exists() == (answer == "y")
+    assert "UNSET is not set" in shown
+
+
+# doctor
+
+
+def examine(capsys: Capsys, *args: str) -> Called:
+    return call(capsys, "doctor", "--json", *args)
+
+
+def test_doctor_finds_nothing_wrong_with_a_folder_that_works(
+    folder: Path, sandbox: Sandbox, capsys: Capsys
+) -> None:
+    configure(folder, sandbox.url)
+    assert call(capsys, "export").code == 0
+    called = examine(capsys)
+    assert (called.code, called.json["ok"]) == (0, True)
+    statuses = {name: check["status"] for name, check in by_name(called.json).items()}
+    assert "failed" not in statuses.values()
+    assert statuses["exports"] == "ok"
+    assert all(
+        set(check) == {"name", "status", "message", "hint"} for check in called.json["checks"]
+    )
+
+
+def test_doctor_says_for_people_what_is_wrong_and_what_to_do(
+    folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(folder, sandbox.url)
+    monkeypatch.setenv("TOKEN", "another-canary")
+    called = call(capsys, "doctor")
+    assert called.code == 3
+    assert "failed    token: " in called.out
+    assert "→ check each of: the token" in called.out
+    assert "untested  region: " in called.out
+    assert "canary" not in called.out + called.err
+
+
+def test_doctor_ends_with_the_code_of_what_failed(
+    folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(folder, sandbox.url, "typo = 1\n")
+    assert examine(capsys).code == 2
+    configure(folder, sandbox.url)
+    assert examine(capsys, "nobody").code == 2
+    (folder / "secrets.age").write_text("no sidecar")
+    assert examine(capsys).code == 7
+    sandbox.faults = [Fault.parse("list:redirect")]
+    assert examine(capsys).code == 5
+    monkeypatch.delenv("TOKEN")
+    called = examine(capsys)
+    assert called.code == 3
+    assert by_name(called.json)["sidecar"]["status"] == "failed"

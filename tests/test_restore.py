@@ -1,0 +1,451 @@
+"""Plans, sessions, resuming and undoing on a real folder and a real target."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from oauthsync import plan_file
+from oauthsync.errors import FileError, OauthsyncError, StoreError, UsageError
+from oauthsync.plan import Options, Selection
+from oauthsync.profiles import difference
+from oauthsync.restore import (
+    PlanChangedError,
+    find_run,
+    prepare,
+    save,
+    select,
+    snapshot_with_more,
+)
+from oauthsync.sandbox import Fault
+from tests.importing import Crash, Points, World, contents, scratch
+from tests.invariants import check_invariants
+from tests.test_importer import OVER, UPDATE, fill, states, waits
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with scratch() as folder, World(folder / "backup") as world:
+        yield world
+
+
+def file_sample_secrets(world: World) -> None:
+    """The samples' secrets are their own; here it is enough that each app has one."""
+    world.file_secrets(world.source)
+
+
+def calls(world: World) -> list[str]:
+    return [f"{request.method} {request.call}" for request in world.sandbox.requests]
+
+
+# How many requests that takes
+
+
+def test_a_restore_of_3_of_250_sends_3_posts_and_no_get_by_id() -> None:
+    with scratch() as folder, World(folder / "backup", profiles=250) as world:
+        file_sample_secrets(world)
+        world.export()
+        lost = sorted(world.source.profiles)[10:13]
+        for profile_id in lost:
+            world.source.delete(profile_id)
+        world.sandbox.requests.clear()
+        carried = world.carry_out("dev")
+        assert carried.report.run.state == "complete"
+        # Three pages, read twice, before and after.
+        assert calls(world) == [*["GET list"] * 6, *["POST create"] * 3, *["GET list"] * 6]
+        assert {step.source_id for step in carried.report.steps} == set(lost)
+
+
+def test_a_migration_of_250_into_an_empty_workspace_sends_250_posts() -> None:
+    with scratch() as folder, World(folder / "backup", profiles=250) as world:
+        file_sample_secrets(world)
+        world.export()
+        world.sandbox.requests.clear()
+        carried = world.carry_out("prod")
+        assert carried.report.run.state == "complete"
+        assert Counter(calls(world)) == {"GET list": 1 + 6, "POST create": 250}
+        assert contents(world.target) == contents(world.source)
+        in_use = [each for _, each in carried.in_use]
+        assert {each.id for each in in_use} == {
+            profile_id
+            for profile_id, each in world.source.profiles.items()
+            if each.document["shared_accounts_count"] or each.document["oem_customers_count"]
+        }
+
+
+# Who may write, and to what
+
+
+def test_a_second_import_into_the_same_target_is_refused(world: World) -> None:
+    fill(world)
+    with world.session():
+        with pytest.raises(FileError, match="'prod' is in use by another"):
+            world.carry_out()
+        world.carry_out("dev")  # another target is free
+
+
+def test_a_second_import_is_refused_whatever_token_and_folder_it_comes_with(world: World) -> None:
+    """Where the workspace's own id is known, it is locked by that, too."""
+    wanted = fill(world)
+    world.export("prod")
+    other = world.other_folder()
+    world.sandbox._numbers["canary-token-second"] = 1
+    other.tokens = {**world.tokens, "PROD_TOKEN": "canary-token-second"}
+    with world.session() as session:
+        session.look()
+        with pytest.raises(FileError, match="is in use"):
+            other.carry_out()
+    other.carry_out()
+    check_invariants(other, wanted)
+
+
+def test_another_folder_waits_for_what_an_unfinished_import_may_still_do(world: World) -> None:
+    """Its journal knows nothing of the open call; the mark in the lock file does."""
+    world.source.create("hubspot", "app", "app")
+    world.file_secrets()
+    world.export()
+    wanted = contents(world.source)
+    other = world.other_folder()
+    stopped_after_an_unanswered_post(world)
+    assert other.carry_out().report.run.state == "complete"
+    assert waits(world) == [OVER]
+    assert contents(world.target) == wanted
+    # And the other way round: what that has created is adopted, not created again.
+    assert world.resume().report.run.state == "complete"
+    assert contents(world.target) == wanted
+
+
+def test_a_name_that_leads_to_another_workspace_is_refused(world: World) -> None:
+    fill(world)
+    world.export("prod")
+    world.tokens = {**world.tokens, "PROD_TOKEN": world.tokens["DEV_TOKEN"]}
+    with pytest.raises(StoreError, match="another workspace now"):
+        world.carry_out()
+    assert (world.writes, world.runs()) == ([], [])
+
+
+def test_resuming_in_another_workspace_that_is_empty_is_refused(world: World) -> None:
+    """Its list does not tell whose it is; so the API is asked."""
+    fill(world)
+    world.export("prod")
+    world.sandbox.faults = [Fault("refused", "POST")]
+    world.carry_out()
+    world.sandbox.faults = []
+    world.sandbox.requests.clear()
+    for profile_id in world.source.profiles:
+        world.source.delete(profile_id)
+    world.tokens = {**world.tokens, "PROD_TOKEN": world.tokens["DEV_TOKEN"]}
+    with pytest.raises(StoreError, match="another workspace now"):
+        world.resume()
+    assert calls(world) == ["GET list", "GET me"]
+
+
+def test_a_run_of_another_target_is_refused(world: World) -> None:
+    fill(world)
+    world.sandbox.faults = [Fault("refused", "POST")]
+    world.carry_out()
+    with world.session("dev") as session, pytest.raises(UsageError, match="not of 'dev'"):
+        session.resume(find_run(session.backup, 1, unfinished=True))
+
+
+# Open calls, and the time
+
+
+def stopped_after_an_unanswered_post(world: World) -> None:
+    """A process that has died with open calls, which the server will carry out in 39 s."""
+    world.sandbox.faults = [Fault("reset-late", "POST", delay=39.0)]
+    world.points = Points(crash_on="after end_call unknown")
+    with pytest.raises(Crash):
+        world.carry_out()
+    world.restart()
+    world.sandbox.faults = []
+    world.events.clear()
+
+
+@pytest.mark.parametrize("way", ["resume", "import"])
+def test_what_may_still_happen_is_waited_for_before_the_target_is_listed(
+    world: World, way: str
+) -> None:
+    wanted = fill(world, count=1)
+    stopped_after_an_unanswered_post(world)
+    carried = world.resume() if way == "resume" else world.carry_out()
+    check_invariants(world, wanted)
+    assert carried.report.run.state == "complete"
+    assert waits(world)[:1] == [OVER]
+
+
+def test_a_call_that_is_over_is_not_waited_for(world: World) -> None:
+    wanted = fill(world, count=1)
+    stopped_after_an_unanswered_post(world)
+    world.clock.sleep(50.0)
+    world.resume()
+    check_invariants(world, wanted)
+    assert waits(world) == []
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_a_time_of_day_that_was_set_meanwhile_changes_nothing(world: World, hours: int) -> None:
+    """The machine's own clock tells that 10 seconds have passed."""
+    wanted = fill(world, count=1)
+    stopped_after_an_unanswered_post(world)
+    world.time_is_off_by = hours * 3600.0
+    world.clock.sleep(10.0)
+    world.resume()
+    check_invariants(world, wanted)
+    assert waits(world) == [OVER - 10.0]
+
+
+def test_after_a_restart_of_the_machine_an_open_call_is_waited_for_in_full(world: World) -> None:
+    wanted = fill(world, count=1)
+    stopped_after_an_unanswered_post(world)
+    world.clock.sleep(10.0)
+    world.timeline = "the next start of the machine"
+    world.resume()
+    check_invariants(world, wanted)
+    assert waits(world) == [OVER]
+
+
+# Resuming
+
+
+def test_resume_of_an_older_run_adopts_what_a_newer_one_created(world: World) -> None:
+    """The same import again instead of `resume`, and then `resume` all the same."""
+    wanted = fill(world)
+    world.sandbox.faults = [Fault("refused", "POST", times=3)]
+    world.carry_out()
+    world.carry_out()
+    check_invariants(world, wanted)
+    carried = world.resume(1)
+    assert carried.report.run.state == "complete"
+    assert contents(world.target) == wanted
+    assert len([request for request in world.writes if request.applied]) == 5
+
+
+def test_resume_does_not_touch_what_others_changed_meanwhile(world: World) -> None:
+    world.source.create("hubspot", "app", "new")
+    world.source.create("hubspot", "second", "new")
+    one = world.target.create("hubspot", "app", "old").id
+    world.target.create("hubspot", "second", "old")
+    world.file_secrets()
+    world.export()
+    world.sandbox.faults = [Fault("refused", "PUT")]
+    world.carry_out(options=UPDATE)
+    world.sandbox.faults = []
+    world.target.update(one, name="renamed by a colleague")
+    carried = world.resume()
+    assert states(carried) == {"failed": 1, "done": 1}
+    assert world.target.profiles[one].document["name"] == "renamed by a colleague"
+
+
+def test_a_run_that_only_lacks_its_verification_is_verified_by_resume(world: World) -> None:
+    wanted = fill(world)
+    world.sandbox.faults = [Fault("500", "list", after=1)]
+    with pytest.raises(OauthsyncError) as caught:
+        world.carry_out()
+    assert "resume 1" in (caught.value.hint or "")
+    world.sandbox.faults = []
+    writes = len(world.writes)
+    carried = world.resume()
+    assert (carried.report.run.state, len(world.writes)) == ("complete", writes)
+    check_invariants(world, wanted)
+
+
+def test_the_run_that_is_meant(world: World) -> None:
+    fill(world)
+    with world.backup() as backup, pytest.raises(UsageError, match="no run"):
+        find_run(backup, None, unfinished=False)
+    world.sandbox.faults = [Fault("refused", "POST", times=1)]
+    world.carry_out()
+    world.carry_out("dev")
+    with world.backup() as backup:
+        assert find_run(backup, None, unfinished=False).id == 2
+        assert find_run(backup, None, unfinished=True).id == 1
+        assert find_run(backup, 2, unfinished=True).id == 2
+    world.resume()
+    with world.backup() as backup, pytest.raises(UsageError, match="no unfinished run"):
+        find_run(backup, None, unfinished=True)
+
+
+# Undoing
+
+
+names = st.sampled_from(["a", "b", "c"])
+apps = st.sampled_from(["app 1", "app 2"])
+profiles = st.lists(st.tuples(names, apps), max_size=4, unique_by=lambda each: each[0])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(source=profiles, target=profiles)
+def test_undo_after_an_import_leaves_the_target_as_the_safety_snapshot_shows_it(
+    source: list[tuple[str, str]], target: list[tuple[str, str]]
+) -> None:
+    with scratch() as folder, World(folder / "backup") as world:
+        for name, app in source:
+            world.source.create("hubspot", name, app, data={"n": 1.0})
+        for name, app in target:
+            world.target.create("hubspot", name, app)
+        world.file_secrets()
+        world.export()
+        before = contents(world.target)
+        ids = set(world.target.profiles)
+        carried = world.carry_out(options=UPDATE)
+        assert {step.action for step in carried.report.steps} <= {"create", "update"}
+        world.undo()
+        assert contents(world.target) == before
+        assert set(world.target.profiles) == ids
+        with world.backup() as backup:
+            snapshots = backup.snapshots()
+            safety = snapshots.get(carried.report.run.safety_snapshot or 0)
+            live = backup.live(backup.workspace("prod"))
+            assert not difference(snapshots.profiles(safety), live.profiles)
+            assert backup.journal().run(carried.report.run.id).state == "undone"
+
+
+def test_undo_leaves_what_is_in_use_unless_forced(world: World) -> None:
+    fill(world, count=1)
+    before = contents(world.target)
+    carried = world.carry_out()
+    used = carried.report.steps[0].target_id
+    assert used is not None
+    world.target.update(used, shared_accounts_count=1)
+    with world.session() as session:
+        made, undone = session.undo(
+            find_run(session.backup, None, unfinished=False), force=False, confirm=lambda _: True
+        )
+    assert [left.target_id for left in made.left] == [used]
+    assert undone is not None
+    assert (undone.report.run.state, world.runs()[-1].state) == ("complete", "complete")
+    assert set(world.target.profiles) - {used} == {min(world.target.profiles)}
+    world.undo(1, force=True)
+    assert contents(world.target) == before
+    assert world.runs()[-1].state == "undone"
+
+
+def test_undo_of_an_unfinished_run_settles_it_first(world: World) -> None:
+    fill(world, count=1)
+    before = contents(world.target)
+    stopped_after_an_unanswered_post(world)
+    world.undo()
+    assert contents(world.target) == before
+    assert world.runs()[-1].state == "undone"
+
+
+def test_undo_asks_and_a_no_changes_nothing(world: World) -> None:
+    wanted = fill(world)
+    world.carry_out()
+    with world.session() as session:
+        run = find_run(session.backup, None, unfinished=False)
+        made, carried = session.undo(run, force=False, confirm=lambda _: False)
+    assert (len(made.steps), carried) == (5, None)
+    assert contents(world.target) == wanted
+
+
+def test_a_profile_that_came_into_use_while_an_undo_was_cut_off_is_kept(world: World) -> None:
+    fill(world, count=1)
+    carried = world.carry_out()
+    world.sandbox.faults = [Fault("refused", "DELETE")]
+    world.undo()
+    world.sandbox.faults = []
+    used = carried.report.steps[0].target_id
+    assert used is not None
+    world.target.update(used, shared_accounts_count=1)
+    resumed = world.resume()
+    assert used in world.target.profiles
+    assert [step.error for step in resumed.report.steps if not step.is_done] == [
+        "it came into use since the run began"
+    ]
+
+
+def test_after_an_undo_the_same_import_can_be_done_again(world: World) -> None:
+    wanted = fill(world)
+    world.carry_out()
+    world.undo()
+    carried = world.carry_out()
+    assert states(carried) == {"done": 5}
+    assert contents(world.target) == wanted
+
+
+# Saved plans
+
+
+def saved(world: World, options: Options | None = None) -> plan_file.SavedPlan:
+    with world.backup() as backup:
+        prepared = prepare(backup, "latest", options or Options(), target="prod")
+        return plan_file.parse(save(prepared), where="plan.json")
+
+
+def test_a_saved_plan_is_carried_out_once(world: World) -> None:
+    wanted = fill(world)
+    plan = saved(world)
+    with world.session() as session:
+        session.carry_out(session.prepare_saved(plan))
+    check_invariants(world, wanted)
+    world.sandbox.requests.clear()
+    with world.session() as session, pytest.raises(StoreError, match="already, as run 1"):
+        session.prepare_saved(plan)
+    assert world.sandbox.requests == []
+
+
+def test_a_saved_plan_with_options_is_made_again_with_them(world: World) -> None:
+    fill(world)
+    plan = saved(world, Options(selection=Selection(providers=("slack",))))
+    with world.session() as session:
+        carried = session.carry_out(session.prepare_saved(plan))
+    assert [step.provider for step in carried.report.steps] == ["slack"]
+
+
+def test_a_saved_plan_is_refused_where_the_target_has_changed(world: World) -> None:
+    fill(world)
+    plan = saved(world)
+    world.target.create("slack", "with a token", "app")
+    with world.session() as session, pytest.raises(PlanChangedError) as caught:
+        session.prepare_saved(plan)
+    [difference] = caught.value.differences
+    assert "with a token" in difference
+    assert "create (not in target) → unchanged" in difference
+    assert caught.value.exit_code == 1
+    assert (world.writes, world.runs()) == ([], [])
+
+
+def test_a_saved_plan_is_bound_to_its_target_and_snapshot(world: World, tmp_path: Path) -> None:
+    fill(world)
+    plan = saved(world)
+    with world.session("dev") as session, pytest.raises(UsageError, match="not for 'dev'"):
+        session.prepare_saved(plan)
+    (world.folder / "oauthsync.db").unlink()
+    world.source.create("hubspot", "one more", "app")
+    world.export()
+    with world.session() as session, pytest.raises(PlanChangedError, match="snapshot 1 is another"):
+        session.prepare_saved(plan)
+
+
+# Choosing
+
+
+def test_without_a_source_the_default_workspaces_snapshot_is_meant(world: World) -> None:
+    fill(world)
+    world.export("prod")
+    with world.backup() as backup:
+        assert select(backup, "latest", None).workspace == "dev"
+        assert select(backup, "latest", "prod").workspace == "prod"
+        assert select(backup, "2", None).workspace == "prod"
+
+
+def test_an_earlier_snapshot_that_has_more_is_found(world: World) -> None:
+    fill(world)
+    lost = min(world.source.profiles)
+    world.source.delete(lost)
+    world.export()
+    world.source.update(min(world.source.profiles), name="renamed")
+    world.export()
+    with world.backup() as backup:
+        prepared = prepare(backup, "latest", Options())
+        assert prepared.plan.writes == ()
+        found = snapshot_with_more(backup, prepared)
+        assert found is not None
+        assert found.id == 1
+        prepared = prepare(backup, "1", Options())
+        assert snapshot_with_more(backup, prepared) is None
