@@ -259,7 +259,8 @@ class Backup:
 
         token = workspace.token()
         key = workspace_key(workspace.url, token)
-        lease = CONNECT_TIMEOUT + workspace.server_timeout + PATIENCE
+        # Connecting, sending, and waiting for the answer: the longest that a request can take.
+        lease = 2 * CONNECT_TIMEOUT + workspace.server_timeout + PATIENCE
         quota = Quota(
             self.state_folder / "quota" / f"{key}.db",
             key,

@@ -128,21 +128,21 @@ class _Replay:
     def _examine(
         self, snapshot: int, profile_id: int, end: int | None, document: bytes, columns: Columns
     ) -> "_Version":
+        digest = hashlib.sha256(document).hexdigest()
         try:
-            fields = strictjson.parse(document)
-            profile = profiles.from_parsed(fields, document)
-            assert isinstance(fields, dict)
+            is_sound = versions.columns(strictjson.parse(document), digest) == columns
         except ValueError:
-            is_sound, app = False, None
-        else:
-            is_sound, app = versions.columns(profile, fields) == columns, profile.app
+            is_sound = False
         if not is_sound:
             self.problems.append(
                 f"profile {profile_id}, as of snapshot {snapshot}: its columns do not match its"
                 " document"
             )
-        line = profiles.digest_line(profile_id, hashlib.sha256(document).hexdigest())
-        return _Version(profile_id, end, line, is_sound, app in self._apps)
+        _, _, provider, _, client_id, *_ = columns
+        is_restorable = is_sound and (provider, client_id) in self._apps
+        return _Version(
+            profile_id, end, profiles.digest_line(profile_id, digest), is_sound, is_restorable
+        )
 
 
 @dataclass(slots=True)

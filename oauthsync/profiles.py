@@ -97,7 +97,7 @@ def from_json(value: Json) -> Profile:
         data = value.get("data")
         if isinstance(data, dict) and not data.keys().isdisjoint(SECRET_FIELDS):
             value = {**value, "data": _without_secrets(data)}
-    return from_parsed(value, strictjson.canonical(value).encode("utf-8"))
+    return _profile(value, strictjson.canonical(value).encode("utf-8"))
 
 
 def from_document(document: bytes) -> Profile:
@@ -109,11 +109,27 @@ def from_document(document: bytes) -> Profile:
         value = strictjson.parse(document)
     except ValueError as error:
         raise MalformedProfileError(f"a profile's document is not JSON: {error}") from error
-    return from_parsed(value, document)
+    return _profile(value, document)
 
 
-def from_parsed(value: Json, document: bytes) -> Profile:
-    """As `from_document`, for whoever has parsed the document already."""
+def _profile(value: Json, document: bytes) -> Profile:
+    profile_id, name, provider, client_id = essentials(value)
+    assert isinstance(value, dict)
+    user_id = value.get("user_id")
+    return Profile(
+        id=profile_id,
+        name=name,
+        # A workspace has thousands of profiles of a few providers.
+        provider=sys.intern(provider),
+        client_id=client_id,
+        user_id=user_id if is_id(user_id) else None,
+        uses=_uses(value.get(COUNTS[0]), value.get(COUNTS[1])),
+        document=document,
+    )
+
+
+def essentials(value: Json) -> tuple[int, str, str, str | None]:
+    """Id, name, provider and client id of a profile's JSON; raises as `from_json`."""
     if not isinstance(value, dict):
         raise MalformedProfileError("a profile is not an object")
     profile_id = value.get("id")
@@ -125,17 +141,7 @@ def from_parsed(value: Json, document: bytes) -> Profile:
     client_id = data.get("client_id") if data else None
     if client_id is not None and not isinstance(client_id, str):
         raise MalformedProfileError("a profile's `data.client_id` is not a string")
-    user_id = value.get("user_id")
-    return Profile(
-        id=profile_id,
-        name=_string(value, "name"),
-        # A workspace has thousands of profiles of a few providers.
-        provider=sys.intern(_string(value, "provider")),
-        client_id=client_id,
-        user_id=user_id if is_id(user_id) else None,
-        uses=_uses(value.get(COUNTS[0]), value.get(COUNTS[1])),
-        document=document,
-    )
+    return profile_id, _string(value, "name"), _string(value, "provider"), client_id
 
 
 def is_id(value: Json) -> TypeGuard[int]:

@@ -56,6 +56,9 @@ _SCHEMA = (
     # What counts against the window.
     "CREATE TABLE IF NOT EXISTS slot (number INTEGER PRIMARY KEY, key TEXT NOT NULL,"
     " since REAL NOT NULL, until REAL NOT NULL)",
+    # Every grant looks for what has ended, and for what began in the future.
+    "CREATE INDEX IF NOT EXISTS slot_until ON slot (key, until)",
+    "CREATE INDEX IF NOT EXISTS slot_since ON slot (since)",
     # closings: how often it has closed. backoff: its last pause, 0 after a success.
     # probing: it is closed only because a probe is under way.
     "CREATE TABLE IF NOT EXISTS gate (key TEXT PRIMARY KEY, closings INTEGER NOT NULL,"
@@ -125,6 +128,7 @@ class Quota:
         self._lease = lease
         self._clock = clock or SystemClock()
         self._state = _State(path)
+        self._swept = False
         self._turn = threading.Lock()
 
     @property
@@ -208,7 +212,11 @@ class Quota:
 
     def _window_wait(self, db: sqlite3.Connection, now: float) -> float:
         """Seconds until fewer than the limit count; 0 where they do."""
-        db.execute("DELETE FROM slot WHERE until <= ?", (now,))
+        db.execute("DELETE FROM slot WHERE key = ? AND until <= ?", (self._key, now))
+        if not self._swept:
+            # What other workspaces left behind has no index to find it by: once is enough.
+            db.execute("DELETE FROM slot WHERE until <= ?", (now,))
+            self._swept = True
         (count,) = db.execute("SELECT count(*) FROM slot WHERE key = ?", (self._key,)).fetchone()
         if count < self._limit:
             return 0.0

@@ -31,7 +31,7 @@ from oauthsync.preparing import (
 from oauthsync.profiles import Profile
 from oauthsync.runs import NewRun, NewStep, Run, RunKind, Step
 from oauthsync.snapshots import Listing, Snapshot, Snapshots
-from oauthsync.steady import Steady, steady
+from oauthsync.steady import Moment, Steady, steady
 from oauthsync.strictjson import Json
 from oauthsync.target import Target, by_id
 
@@ -49,6 +49,9 @@ __all__ = [
 ]
 
 FOLDER_LOCK = ".oauthsync.lock"
+
+FRESH = 60.0
+"""Seconds; a listing that is older, as a person took their time to answer, is read once more."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Session:
         self._snapshots = backup.snapshots(create=True)
         self._journal = backup.journal()
         self._sidecar = Sidecar(backup)
+        self._looked: Moment | None = None
         self._target = Target(
             api, self._journal, self._snapshots, listener=backup.listener, steady=steady
         )
@@ -113,6 +117,7 @@ class Session:
             listing = self._target.look(expected=expected, resuming=resuming)
             self._take(listing.user_id)
             if not self._lock.strangers:
+                self._looked = self._target.steady()
                 return listing
 
     def _take(self, user_id: int | None) -> None:
@@ -186,6 +191,8 @@ class Session:
         What others have changed in the target since the run began is left as it is, and what they
         created in place of a step is adopted. Raises as `Importer.carry_on` does.
         """
+        if run.state in ("complete", "undone"):
+            raise UsageError(f"run {run.id} is {run.state}: there is nothing to carry on")
         listing = self.look(resuming=True)
         secrets = self._secrets(step for step in self._journal.steps(run.id) if not step.is_done)
         self._journal.reopen(run)
@@ -232,6 +239,9 @@ class Session:
     ) -> Carried:
         """Journal a run that changes what `listing` shows, and carry it out."""
         secrets = self._secrets(steps)
+        age = self._looked.until(self._target.steady()) if self._looked else None
+        # What has changed since then is dealt with as after a crash.
+        now = listing if age is not None and age <= FRESH else self.look()
         safety, _ = self._snapshots.add(listing, "safety")
         run = self._journal.begin(
             NewRun(
@@ -248,7 +258,7 @@ class Session:
             ),
             self.backup.clock.now(),
         )
-        return self._carry_on(run, listing, secrets)
+        return self._carry_on(run, now, secrets)
 
     def _secrets(self, steps: Iterable[NewStep | Step]) -> SecretLookup:
         """The sidecar, where these steps need it: opened now, as a person may have to be asked."""

@@ -195,8 +195,8 @@ class _Response(HTTPResponse):
         super().__init__(sock, *args, **kwargs)
         self.fp = io.BufferedReader(_Timed(sock, self.fp.detach()))
 
-    def begin(self) -> None:
-        super().begin()
+    def begin(self, *args: Any, **kwargs: Any) -> None:
+        super().begin(*args, **kwargs)
         # A head that broke off, or no HTTP: urllib3 takes it, and logs what it could not parse.
         if self.msg.defects:
             raise HTTPException

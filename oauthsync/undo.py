@@ -38,22 +38,23 @@ class UndoPlan:
 
 
 def make(
-    done: Sequence[Step],
+    run: Sequence[Step],
     target: Mapping[int, Profile],
     before: Mapping[int, Profile],
     apps: Container[tuple[str, str | None]],
     *,
     force: bool,
 ) -> UndoPlan:
-    """Undo a run's steps, the last one first; those that are not done count for nothing.
+    """Undo a run's steps, the last one first.
 
     `target` is what is there now, `before` what was there when the run began; `apps` are those
     whose secret is at hand. `force` also deletes what is in use.
     """
     steps: list[NewStep] = []
     left: list[Left] = []
-    for step in reversed(done):
+    for step in reversed(run):
         if not step.is_done:
+            left += _doubtful(step, run, target, before)
             continue
         profile, earlier = target.get(step.target_id or 0), before.get(step.target_id or 0)
         match step.action:
@@ -100,6 +101,17 @@ def _put_back(
     if earlier.app not in apps:
         return f"the sidecar has no secret for its earlier client id {earlier.client_id!r}"
     return NewStep.on(earlier, "update", "updated by the run")
+
+
+def _doubtful(
+    step: Step, run: Sequence[Step], target: Mapping[int, Profile], before: Mapping[int, Profile]
+) -> list[Left]:
+    """The new profiles that could be of a step which failed because there are several."""
+    known = before.keys() | {each.target_id for each in run}
+    found = [each for each in target.values() if each.key == step.key and each.id not in known]
+    if step.action != "create" or len(found) < 2:
+        return []
+    return [Left(each.id, each.name, "whether the run created it is not known") for each in found]
 
 
 def _is_as_left(step: Step, profile: Profile) -> bool:

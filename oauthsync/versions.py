@@ -23,15 +23,21 @@ Columns = tuple[int | str | None, ...]
 """`profile_id` to `updated_at`, in the table's order."""
 
 
-def columns(profile: Profile, fields: dict[str, Json]) -> Columns:
-    """A profile's columns, from its fields; a value of another type than its column is NULL."""
+def columns(fields: Json, digest: str) -> Columns:
+    """The columns of a profile's JSON; a value of another type than its column is NULL there.
+
+    `digest` is its document's. Raises MalformedProfileError where it is no profile.
+    """
+    profile_id, name, provider, client_id = profiles.essentials(fields)
+    assert isinstance(fields, dict)
+    user_id = fields.get("user_id")
     return (
-        profile.id,
-        profile.digest,
-        profile.provider,
-        profile.name,
-        profile.client_id,
-        profile.user_id,
+        profile_id,
+        digest,
+        provider,
+        name,
+        client_id,
+        user_id if profiles.is_id(user_id) else None,
         _integer(fields.get("shared_accounts_count")),
         _integer(fields.get("oem_customers_count")),
         _text(fields.get("created_at")),
@@ -70,7 +76,7 @@ def store(
         " name, client_id, user_id, shared_accounts_count, oem_customers_count, created_at,"
         " updated_at, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))",
         (
-            (workspace_id, snapshot_id, *columns(profile, profile.fields), profile.document)
+            (workspace_id, snapshot_id, *columns(profile.fields, profile.digest), profile.document)
             for profile in new.values()
         ),
     )

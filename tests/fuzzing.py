@@ -70,21 +70,14 @@ def _check(target: Target, error: Exception) -> None:
         raise FindingError("the error holds a part of a secret") from error
 
 
-def fuzz(
-    target: Target,
-    examples: int,
-    *,
-    start: int | None = None,
-    done: Callable[[], bool] = lambda: False,
-) -> Outcome:
-    """Try up to `examples` inputs, until `done`; the same ones each time, or those of `start`."""
+def fuzz(target: Target, examples: int, *, start: int | None = None) -> Outcome:
+    """Try up to `examples` inputs; the same ones each time, or those of `start`."""
     outcome = Outcome()
 
     def one(value: Any) -> None:
-        if not done():
-            outcome.executions += 1
-            outcome.value = value  # after shrinking, the smallest one that fails comes last
-            execute(target, value)
+        outcome.executions += 1
+        outcome.value = value  # where one fails, the smallest that does comes last
+        execute(target, value)
 
     test = settings(
         max_examples=examples,
@@ -107,7 +100,11 @@ def fuzz(
 
 def mutated(seeds: Sequence[bytes], words: Sequence[bytes] = ()) -> st.SearchStrategy[bytes]:
     """Any bytes; the seeds themselves; the seeds with parts cut, repeated, replaced, exchanged."""
-    return st.binary(max_size=80) | _edited(list(seeds), [*words, b"", b"\0", b"\n", b"\xff"])
+    edited = _edited(list(seeds), [*words, *_WORDS])
+    return edited | edited | edited | st.binary(max_size=80)
+
+
+_WORDS = (b"", b"", b"\0", b"\n", b" ", "é".encode(), b"\xff")
 
 
 @st.composite
@@ -124,7 +121,7 @@ def _edited(draw: st.DrawFn, seeds: list[bytes], words: list[bytes]) -> bytes:
 def _part(draw: st.DrawFn, old: bytes, words: list[bytes], end_of_another: bytes) -> bytes:
     repeated = st.integers(0, MAX_REPEATS).map(lambda times: old * times)
     others = st.sampled_from([*words, end_of_another])
-    return draw(others | st.binary(max_size=4) | repeated)
+    return draw(others | st.integers(0, 127).map(lambda byte: bytes([byte])) | repeated)
 
 
 SCALARS = (
@@ -185,7 +182,7 @@ def as_json(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
 
 
 def as_toml(tables: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
-    """The values as TOML; what it has no form for becomes something that does not parse."""
+    """The values as TOML, most of which parses."""
     return tables.map(lambda value: _toml(value).encode("utf-8", "surrogatepass"))
 
 
@@ -201,4 +198,6 @@ def _toml_value(value: Any) -> str:
         return "{" + ", ".join(members) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml_value, value)) + "]"
+    if value is None:
+        return "1979-05-27"  # a kind of value that JSON lacks, for one that TOML lacks
     return json.dumps(value).lower() if isinstance(value, float) else json.dumps(value)

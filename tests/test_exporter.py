@@ -131,7 +131,7 @@ def test_expected_pages_are_fetched_side_by_side_and_the_second_reading_after_th
     together = threading.Barrier(WIDTH)
 
     def hook(_request: Request) -> None:
-        together.wait(10)
+        together.wait(30)
 
     with workspace(WIDTH * 100 - 1, tmp_path) as (sandbox, api):
         sandbox.hook = hook
@@ -147,7 +147,7 @@ def test_an_unknown_list_is_fetched_ever_further_ahead(tmp_path: Path) -> None:
 
     def hook(request: Request) -> None:
         if any(f"?page={number}&" in request.path for number in range(17, 17 + WIDTH)):
-            together.wait(10)
+            together.wait(30)
 
     with workspace(3250, tmp_path) as (sandbox, api):
         sandbox.hook = hook
@@ -358,7 +358,7 @@ def test_a_list_without_end_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
         assert len(wire.requests) <= 21 + WIDTH
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     profiles=st.integers(90, 320),
     expected=st.sampled_from([0, 100, 300]),

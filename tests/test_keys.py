@@ -39,6 +39,7 @@ def test_an_identity_file_may_come_from_any_editor(line_end: bytes) -> None:
         b"\0" * 40,
         b"AGE-PLUGIN-YUBIKEY-1QQPQQQQQ",
     ],
+    ids=["checksum", "cut", "two", "not ASCII", "invisible", "ssh", "NUL", "plugin"],
 )
 def test_a_line_that_is_no_identity_is_named_by_its_number_and_never_shown(line: bytes) -> None:
     content = b"# a comment\n" + text(SECOND) + b"\n\n" + line + b"\n"

@@ -21,7 +21,7 @@ from oauthsync.restore import (
     snapshot_with_more,
 )
 from oauthsync.sandbox import Fault
-from tests.importing import Crash, Points, World, contents, scratch
+from tests.importing import Crash, Points, World, content_of, contents, scratch
 from tests.invariants import check_invariants
 from tests.test_importer import OVER, UPDATE, fill, states, waits
 
@@ -238,6 +238,32 @@ def test_resume_does_not_touch_what_others_changed_meanwhile(world: World) -> No
     carried = world.resume()
     assert states(carried) == {"failed": 1, "done": 1}
     assert world.target.profiles[one].document["name"] == "renamed by a colleague"
+
+
+def test_who_takes_their_time_to_answer_has_the_target_listed_once_more(world: World) -> None:
+    """What others have done meanwhile is dealt with as after a crash."""
+    wanted = fill(world)
+    world.source.create("hubspot", "shared", "new")
+    shared = world.target.create("hubspot", "shared", "old").id
+    world.file_secrets()
+    world.export()
+    with world.session() as session:
+        chosen = session.backup.snapshots().find("latest", "dev")
+        prepared = session.prepare(chosen, UPDATE)
+        world.clock.sleep(61.0)
+        world.target.create("slack", "with a token", "app")
+        world.target.update(shared, name="renamed by a colleague")
+        carried = session.carry_out(prepared)
+    assert states(carried) == {"adopted": 1, "done": 4, "failed": 1}
+    renamed = content_of(world.target.profiles[shared].document)
+    assert contents(world.target) == wanted + Counter([renamed])
+
+
+def test_a_run_that_is_complete_is_not_resumed(world: World) -> None:
+    fill(world)
+    world.carry_out()
+    with pytest.raises(UsageError, match="run 1 is complete"):
+        world.resume(1)
 
 
 def test_a_run_that_only_lacks_its_verification_is_verified_by_resume(world: World) -> None:

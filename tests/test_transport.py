@@ -492,7 +492,7 @@ def test_an_answer_that_drips_is_bounded_in_its_whole_time(head: bytes, drop: by
 
     began = time.monotonic()
     unknown(drip, timeout=0.2, match="timed out")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
 
 
 def test_an_answer_over_the_limit_is_refused_before_it_is_read_whole(

@@ -60,6 +60,14 @@ def test_a_step_that_was_not_done_is_not_undone(state: Any) -> None:
     assert undone([step("create", state=state)], [profile(7)]) == ([], [])
 
 
+def test_of_several_profiles_that_could_be_the_runs_none_is_touched() -> None:
+    steps = [step("create", state="failed"), step("create", 9, number=2, state="done")]
+    there = [profile(1), profile(7), profile(8), profile(9)]
+    found, reasons = undone(steps, there, [profile(1)])
+    assert found == [("delete", 9)]
+    assert reasons == ["whether the run created it is not known"] * 2
+
+
 def test_what_is_gone_already_needs_no_undoing() -> None:
     assert undone([CREATED], []) == ([], [])
 

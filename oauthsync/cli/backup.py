@@ -92,12 +92,12 @@ def _report_export(
 
 
 def _warn_of_losses(session: Session, exported: "Exported") -> None:
-    from oauthsync.render import describe
-    from oauthsync.text import count_of
-
     lost, before, now = exported.difference.removed, exported.before, exported.snapshot
     if not lost or before is None:
         return
+    from oauthsync.render import describe
+    from oauthsync.text import count_of
+
     session.warn(
         f"{count_of(len(lost), 'profile')} gone from {now.workspace} since the last export;"
         f" snapshot {before.id} ({before.taken_at}) still has:\n"

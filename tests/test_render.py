@@ -1,0 +1,302 @@
+"""Results read well without colour, are folded with counts, and hide nothing that matters."""
+
+import re
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+
+from oauthsync import markdown, plan, profiles
+from oauthsync.config import Workspace
+from oauthsync.importer import Report
+from oauthsync.plan import Options
+from oauthsync.profiles import Profile
+from oauthsync.render import FOLD, Line, Renderer, counted, describe, summary
+from oauthsync.restore import Carried, Prepared
+from oauthsync.runs import NewStep, Run, Step
+from oauthsync.snapshots import Listing, Snapshot
+from oauthsync.sources import FromVariable
+from oauthsync.undo import Left, UndoPlan
+from tests.plans import profile, situation, situations
+
+HOSTILE = "\x1b]0;x\x07\u202e|`<b>@all"
+SHOWN = "\\x1b]0;x\\x07\\u202e|`<b>@all"
+COLOR = re.compile("\x1b\\[[0-9;]*m")
+URL = "https://app.eu.workato.com"
+
+
+def prepared(made: plan.Plan) -> Prepared:
+    taken_at = "2026-11-23T10:00:00Z"
+    return Prepared(
+        plan=made,
+        options=Options(),
+        snapshot=Snapshot(3, "dev", URL, 1, taken_at, "export", 2, 0, 0, 0, 1, 1, "sha256:0"),
+        source=(),
+        target=Workspace("prod", URL, source=FromVariable("TOKEN", {})),
+        listing=Listing("prod", URL, taken_at, (), 1, 1),
+        same_workspace=False,
+    )
+
+
+def planned(source: Sequence[Profile], target: Sequence[Profile] = (), **options: object) -> str:
+    made = plan.make(situation(source, target), Options(**options))  # type: ignore[arg-type]
+    return Renderer().plan(prepared(made))
+
+
+def step(action: str, state: str, **changes: object) -> Step:
+    values: dict[str, object] = {
+        "id": 1,
+        "run": 7,
+        "action": action,
+        "state": state,
+        "source_id": 1,
+        "target_id": 9,
+        "provider": "hubspot",
+        "name": "Acme",
+        "client_id": "app",
+        "data": {},
+        "reason": "",
+        "result": None,
+        "error": None,
+    }
+    return Step(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def report(*steps: Step, verified: bool = True) -> Report:
+    run = Run(
+        id=7,
+        kind="import",
+        target="prod",
+        target_url=URL,
+        source="dev",
+        snapshot=3,
+        safety_snapshot=4,
+        undoes=None,
+        started_at="2026-11-23T10:00:00Z",
+        finished_at=None,
+        state="complete",
+        verified=verified,
+        fingerprint="",
+        report={},
+    )
+    return Report(run, steps, ())
+
+
+# tables and lines
+
+
+def test_numbers_stand_at_the_right_and_nothing_for_none() -> None:
+    told = Renderer().table(("id", "name"), [(7, None), (123, "Acme")])
+    assert told == " id  name\n  7\n123  Acme"
+    assert Renderer().table(("id",), [], none="no runs") == "no runs"
+
+
+def test_a_table_is_folded_on_a_terminal_only() -> None:
+    rows = [(number,) for number in range(FOLD + 1)]
+    folded = Renderer(width=80).table(("id",), rows).splitlines()
+    assert len(folded) == FOLD + 1
+    assert folded[-1] == "… and 2 more (-v shows all)"
+    for renderer in (Renderer(), Renderer(width=80, verbose=True)):
+        assert len(renderer.table(("id",), rows).splitlines()) == FOLD + 2
+    assert len(Renderer(width=80).table(("id",), rows[:FOLD]).splitlines()) == FOLD + 1
+
+
+def test_each_kind_of_line_is_folded_by_itself() -> None:
+    lines = [Line("p", "create", (f"c{number}",)) for number in range(50)]
+    lines += [Line("q", "blocked", (f"b{number}",), ("why",)) for number in range(3)]
+    told = Renderer().lines(lines)
+    assert len([each for each in told if each.startswith("  + c")]) == FOLD - 1
+    assert [each for each in told if "b" in each] == ["  ! b0", "  ! b1", "  ! b2"]
+    assert told[-1] == f"  + … and {51 - FOLD} more to create (-v shows all)"
+    assert len(Renderer(verbose=True).lines(lines)) == 50 + 3 * 2 + 2
+
+
+def test_names_are_folded() -> None:
+    assert Renderer().names(["a", "b"]) == "  a\n  b"
+    assert Renderer().names(["a"] * 30).splitlines()[-1] == "  … and 11 more (-v shows all)"
+
+
+def test_colours_add_nothing() -> None:
+    lines = [Line("hubspot", kind, (kind,)) for kind in ("create", "removed", "skip")]
+    plain = "\n".join(Renderer().lines(lines))
+    colored = "\n".join(Renderer(color=True).lines(lines))
+    assert "\x1b[32m" in colored
+    assert COLOR.sub("", colored) == plain
+
+
+def test_counts_leave_zeros_out() -> None:
+    assert counted({"created": 2, "failed": 0, "updated": 1}) == "2 created, 1 updated"
+    assert counted({}) == "nothing"
+    assert summary({"create": 0, "unchanged": 3, "blocked": 1}) == "3 unchanged, 1 blocked"
+
+
+# differences
+
+
+def test_a_change_shows_old_and_new_values_and_shortens_long_ones() -> None:
+    old = profile(1, "Old", more={"long": "x" * 500, "n": 1})
+    new = profile(1, "New", more={"long": "y", "n": True})
+    told = Renderer().difference(profiles.difference([old], [new]))
+    assert '      name: "Old" → "New"\n' in told
+    assert "      data.n: 1 → true\n" in told
+    assert f'      data.long: "{"x" * 198}… → "y"\n' in told
+    verbose = Renderer(verbose=True).difference(profiles.difference([old], [new]))
+    assert "x" * 500 in verbose
+
+
+def test_hostile_names_are_escaped_wherever_they_stand() -> None:
+    hostile = profile(1, HOSTILE, HOSTILE, HOSTILE, more={HOSTILE: HOSTILE})
+    changed = profile(1, "x", HOSTILE, HOSTILE)
+    for told in (
+        describe(hostile),
+        Renderer().difference(profiles.difference([hostile], [changed])),
+        Renderer().difference(profiles.difference([hostile], [])),
+        planned([hostile]),
+        planned([hostile], [changed], on_existing="update"),
+        Renderer().table(("a",), [(HOSTILE,)]),
+        Renderer().run(report(step("create", "failed", name=HOSTILE, error=HOSTILE))),
+    ):
+        assert SHOWN in told
+        assert not {"\x1b", "\x07", "\u202e"} & set(told)
+
+
+# plans
+
+
+@given(situations())
+def test_every_step_of_a_plan_is_counted_and_shown(found: plan.Situation) -> None:
+    made = plan.make(found, Options())
+    told = Renderer(verbose=True).plan(prepared(made)).splitlines()
+    marked = [line for line in told if re.match(r"  [+~=.!] ", line)]
+    assert len(marked) == len(made.steps)
+    counts = [int(number) for number in re.findall(r"(\d+) [a-z]", told[-1])]
+    assert sum(counts) == len(made.steps)
+
+
+def test_a_plan_names_source_target_and_host() -> None:
+    told = planned([profile(1)]).splitlines()
+    assert told[0] == f"snapshot 3 of dev (2026-11-23T10:00:00Z) → prod ({URL})"
+
+
+def test_an_update_shows_what_it_changes() -> None:
+    told = planned([profile(1, "New", client_id="b")], [profile(1, "Old", client_id="b")])
+    assert "~" not in told
+    source = [profile(1, "Acme", client_id="b")]
+    target = [profile(9, "Acme", client_id="a")]
+    told = planned(source, target, on_existing="update")
+    assert "  ~ Acme  id 1 → 9  differs in data.client_id" in told
+    assert "      client id: a → b" in told
+
+
+def test_the_reason_of_a_blocked_step_is_never_shortened() -> None:
+    twins = [profile(number, "Acme") for number in (1, 2)]
+    made = plan.make(situation(twins, [profile(8), profile(9)]), Options())
+    told = Renderer(width=40).plan(prepared(made))
+    assert made.blocked[0].reason in told
+
+
+# runs and undo
+
+
+def test_a_run_tells_what_was_done_adopted_and_left_undone() -> None:
+    told = Renderer().run(
+        report(
+            step("create", "done"),
+            step("create", "adopted"),
+            step("update", "failed", name="Beta", error="422: no"),
+            step("create", "planned", name="Gamma", target_id=None),
+            verified=False,
+        )
+    )
+    assert told.splitlines() == [
+        "run 7 in prod: 2 created (1 of them adopted: the call got no answer, but was carried out),"
+        " 2 not done, NOT verified",
+        "  ! Beta   id 1",
+        "      422: no",
+        "  ! Gamma  id 1",
+        "      not done",
+    ]
+
+
+def test_what_is_in_use_says_by_how_many_as_far_as_the_api_tells() -> None:
+    used = [
+        profile(1, shared_accounts_count=2, oem_customers_count=5),
+        profile(2, shared_accounts_count=None, oem_customers_count=None),
+        profile(3, shared_accounts_count=0, oem_customers_count="many"),
+    ]
+    steps = [(step("create", "done", source_id=each.id), each) for each in used]
+    told = Renderer().in_use(Carried(report(), steps)).splitlines()
+    assert told[2:] == [
+        "  > Acme  id 1 → 9  2 connections, 5 customers",
+        "  > Acme  id 2 → 9  use unknown",
+        '  > Acme  id 3 → 9  "many" customers',
+    ]
+
+
+def test_an_undo_tells_what_it_deletes_puts_back_and_leaves() -> None:
+    there = profile(9)
+    steps = (
+        NewStep.on(there, "delete", "created by the run"),
+        NewStep.on(there, "update", "updated by the run", name="Earlier"),
+    )
+    told = Renderer().undo(UndoPlan(steps, (Left(8, "Beta", "it is in use"),)))
+    assert told.splitlines() == [
+        "hubspot",
+        "  - Acme     id 9",
+        "  ~ Earlier  id 9",
+        "  ! Beta  id 8",
+        "      it is in use",
+    ]
+    assert Renderer().undo(UndoPlan((), ())) == "nothing to undo"
+
+
+# Markdown
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("Acme", "`Acme`"),
+        ("a`b", "``a`b``"),
+        ("`a", "`` `a ``"),
+        ("a``b`", "``` a``b` ```"),
+        (" a", "`  a `"),
+        ("", "`  `"),
+        ("a|b", "`a\\|b`"),
+        ("a\nb\u202e", "`a\\nb\\u202e`"),
+        ("<img src=x> @me #1 [l](u)", "`<img src=x> @me #1 [l](u)`"),
+    ],
+)
+def test_text_from_outside_stands_in_code_spans(text: str, span: str) -> None:
+    assert markdown.code(text) == span
+
+
+def test_a_plan_in_markdown_has_counts_rows_and_the_fingerprint() -> None:
+    made = plan.make(situation([profile(1), profile(2, "B")], [profile(5, "B")]), Options())
+    told = markdown.plan(prepared(made)).splitlines()
+    assert told[0] == f"### Plan for `prod` at `{URL}`"
+    assert told[2].endswith("**1 to create, 1 unchanged**")
+    assert "| `+` create | `hubspot` | `Acme` | `app` | 1 | `not in target` |" in told
+    assert not any("unchanged |" in line for line in told)
+    assert told[-1] == f"Fingerprint: `{made.fingerprint}`"
+    verbose = markdown.plan(prepared(made), verbose=True)
+    assert "| `=` unchanged | `hubspot` | `B` | `app` | 2 → 5 | `same in target` |" in verbose
+
+
+def test_a_long_plan_in_markdown_is_there_to_be_unfolded() -> None:
+    made = plan.make(situation([profile(n, f"A{n}") for n in range(1, 40)], []), Options())
+    told = markdown.plan(prepared(made))
+    assert "<details><summary>39 steps</summary>" in told
+    assert told.count("| `+` create |") == 39
+
+
+def test_markdown_names_what_takes_a_yes() -> None:
+    there = profile(9, client_id="old", shared_accounts_count=3)
+    made = plan.make(situation([profile(1)], [there]), Options(on_existing="update"))
+    told = markdown.plan(prepared(made))
+    assert "**To be confirmed with `--yes`:**" in told
+    assert "is in use" in told
+
+
+def test_an_empty_plan_in_markdown_has_no_table() -> None:
+    assert "|" not in markdown.plan(prepared(plan.make(situation([], []), Options())))
