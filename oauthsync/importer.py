@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from oauthsync import settling
+from oauthsync.answered import Answered
 from oauthsync.api import WRITES_REPEAT, Payload
 from oauthsync.clock import SleepInterruptedError
 from oauthsync.errors import (
@@ -45,7 +46,11 @@ from oauthsync.snapshots import Listing
 from oauthsync.target import Target, by_id
 
 WIDTH = 8
-"""Steps that are done side by side; and so many calls in a row without an answer end a round."""
+"""Steps that are done side by side."""
+
+UNANSWERED = 8
+"""Calls in a row without an answer that end the first round; four times as many the next one, where
+the target shows that calls were carried out all the same."""
 
 MAX_STALLED = 4
 """Rounds in a row in which no step came to its end; then those that are left are given up."""
@@ -95,7 +100,7 @@ class Importer:
         self._secrets = secrets
         self._width = width
         self._stop = threading.Event()
-        self._answers = _Answers()
+        self._answered = Answered()
 
     def carry_on(self, run_id: int, listing: Listing) -> Report:
         """Bring a run to its end, from wherever it is; `listing` is what a look has just shown.
@@ -151,16 +156,19 @@ class Importer:
 
     def _work(self, run: Run, before: Mapping[int, Profile]) -> None:
         """Do what is still to be done, in rounds; what a round leaves open is settled after it."""
-        self._answers.known = before.keys() | self._target.claimed()
-        stalled = 0
+        self._answered.known = before.keys() | self._target.claimed()
+        stalled, patience = 0, UNANSWERED
         while steps := self._planned(run):
             if stalled == MAX_STALLED:
                 self._give_up(steps)
                 return
-            self._do_all(steps)
+            self._do_all(steps, patience)
             if self._target.has_open_calls():
-                self._target.look(expected=len(self._answers.known))
-            stalled = stalled + 1 if len(self._planned(run)) == len(steps) else 0
+                self._target.look(expected=len(self._answered.known))
+            if len(self._planned(run)) < len(steps):
+                stalled, patience = 0, patience * 4
+            else:
+                stalled, patience = stalled + 1, UNANSWERED
 
     def _planned(self, run: Run) -> list[Step]:
         return [step for step in self._journal.steps(run.id) if step.state == "planned"]
@@ -170,12 +178,12 @@ class Importer:
             error = f"the API gave no usable answer in {MAX_STALLED} rounds, and did not do it"
             self._journal.end_step(step, Ending("failed", error=error))
 
-    def _do_all(self, steps: Sequence[Step]) -> None:
+    def _do_all(self, steps: Sequence[Step], patience: int) -> None:
         """Do all chains side by side, each up to the first call whose outcome is unknown."""
         chains = defaultdict(list)
         for step in steps:
             chains[step.key].append(step)
-        progress = _Round(self._api.workspace, len(steps), self._target.listener)
+        progress = _Round(self._api.workspace, len(steps), patience, self._target.listener)
         pool = ThreadPoolExecutor(self._width, thread_name_prefix="step")
         try:
             futures = [pool.submit(self._do_chain, each, progress) for each in chains.values()]
@@ -255,15 +263,15 @@ class Importer:
         match step.action:
             case "create":
                 profile = self._api.create(self._payload(step), before=before)
-                self._answers.created(step, profile)
+                self._answered.created(step, profile)
             case "update":
                 assert step.target_id is not None
                 profile = self._api.update(step.target_id, self._payload(step), before=before)
-                self._answers.updated(step, profile)
+                self._answered.updated(step, profile)
             case "delete":
                 assert step.target_id is not None
                 self._api.delete(step.target_id, before=before)
-                self._answers.deleted(step)
+                self._answered.deleted(step)
                 return Ending("done")
             case _:
                 assert_never(step.action)
@@ -299,8 +307,8 @@ class Importer:
         """The target after the run: listed, where the answers do not tell."""
         done = [step for step in steps if step.is_done]
         # A change of a single profile is not worth another listing where its answer was clear.
-        if not steps or (run.kind == "profile" and self._answers.cover(done)):
-            return self._answers.applied_to(by_id(listing.profiles), done)
+        if not steps or (run.kind == "profile" and self._answered.cover(done)):
+            return self._answered.applied_to(by_id(listing.profiles), done)
         return by_id(self._target.list(expected=len(listing.profiles) + len(done)).profiles)
 
     def _end(self, run: Run, *, verified: bool | None) -> None:
@@ -310,62 +318,13 @@ class Importer:
         self._journal.finish(run, state, self._clock.now(), verified=verified, undone=undone)
 
 
-class _Answers:
-    """What the API answered to a run's calls, as far as that can be true.
-
-    `known` are the ids in the target that are taken. An answer with another profile than was asked
-    for is no answer: a cache or a proxy may have given it.
-    """
-
-    def __init__(self) -> None:
-        self.known: set[int] = set()
-        self._profiles: dict[int, Profile | None] = {}
-        self._lock = threading.Lock()
-
-    def created(self, step: Step, profile: Profile) -> None:
-        with self._lock:
-            if profile.id in self.known:
-                raise UnknownOutcomeError(
-                    f"the API answered with profile {profile.id}, which was there before"
-                )
-            self.known.add(profile.id)
-            self._profiles[step.id] = profile
-
-    def updated(self, step: Step, profile: Profile) -> None:
-        if profile.id != step.target_id:
-            raise UnknownOutcomeError(
-                f"the API answered with profile {profile.id} instead of {step.target_id}"
-            )
-        with self._lock:
-            self._profiles[step.id] = profile
-
-    def deleted(self, step: Step) -> None:
-        with self._lock:
-            self._profiles[step.id] = None
-
-    def cover(self, steps: Sequence[Step]) -> bool:
-        """Whether each of these steps was answered."""
-        return all(step.id in self._profiles for step in steps)
-
-    def applied_to(
-        self, target: Mapping[int, Profile], steps: Sequence[Step]
-    ) -> Mapping[int, Profile]:
-        """The target's profiles by id, as they are after these steps."""
-        found = dict(target)
-        for step in steps:
-            if (profile := self._profiles[step.id]) is not None:
-                found[profile.id] = profile
-            elif step.target_id is not None:
-                found.pop(step.target_id, None)
-        return found
-
-
 class _Round:
     """One pass over the steps: tells whoever watches, and ends when nothing is answered."""
 
-    def __init__(self, workspace: str, total: int, listener: Listener) -> None:
+    def __init__(self, workspace: str, total: int, patience: int, listener: Listener) -> None:
         self._workspace = workspace
         self._total = total
+        self._patience = patience
         self._listener = listener
         self._ended = 0
         self._unanswered = 0
@@ -374,7 +333,7 @@ class _Round:
     @property
     def is_over(self) -> bool:
         """Whether so many calls in a row got no answer that more would only add to them."""
-        return self._unanswered >= WIDTH
+        return self._unanswered >= self._patience
 
     def ended(self, step: Step) -> None:
         with self._lock:

@@ -4,8 +4,8 @@ An intent is on the disk before its request goes out, and its outcome after. So 
 the journal tells of each step whether it was done, was not begun, or has a call whose outcome is
 unknown and has to be settled by looking at the target.
 
-Each write is one short transaction, and several threads may write. Every method raises StoreError
-where the database cannot be used.
+Each write is done whole or not at all, and several threads may write. Every method raises
+StoreError where the database cannot be used.
 """
 
 import sqlite3
@@ -18,6 +18,7 @@ from oauthsync import strictjson
 from oauthsync.clock import timestamp
 from oauthsync.database import reading, writing
 from oauthsync.errors import StoreError
+from oauthsync.group_commit import GroupCommit
 from oauthsync.runs import (
     Action,
     Ending,
@@ -80,6 +81,7 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._commits = GroupCommit(database)
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -98,20 +100,18 @@ class Journal:
 
     def intend(self, step: Step, now: float, began: Moment) -> int:
         """Record that a call is about to go out; the call's id."""
-        with writing(self._database) as connection:
+
+        def work(connection: sqlite3.Connection) -> int:
+            row = (step.id, _METHODS[step.action], timestamp(now), began.timeline, began.seconds)
             return _inserted(
                 connection.execute(
                     "INSERT INTO calls (step_id, method, began_at, timeline, began, outcome)"
                     " VALUES (?, ?, ?, ?, ?, 'intent')",
-                    (
-                        step.id,
-                        _METHODS[step.action],
-                        timestamp(now),
-                        began.timeline,
-                        began.seconds,
-                    ),
+                    row,
                 )
             )
+
+        return self._commits.write(work)
 
     def end_call(
         self,
@@ -123,7 +123,8 @@ class Journal:
         ending: Ending | None = None,
     ) -> None:
         """Record a call's outcome, and the end of its step where that is one."""
-        with writing(self._database) as connection:
+
+        def work(connection: sqlite3.Connection) -> None:
             (step,) = connection.execute(
                 "UPDATE calls SET outcome = ?, ended_at = ?, detail = coalesce(?, detail)"
                 " WHERE id = ? RETURNING step_id",
@@ -131,6 +132,8 @@ class Journal:
             ).fetchone()
             if ending is not None:
                 _end_step(connection, step, ending)
+
+        self._commits.write(work)
 
     def end_step(self, step: Step, ending: Ending) -> None:
         """Record that a step ends without a call of its own."""

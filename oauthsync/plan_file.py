@@ -213,10 +213,9 @@ def _on_existing(options: _Object) -> OnExisting:
 def _maps(values: Mapping[str, Json], where: str) -> dict[int, int]:
     found = {}
     for key, value in values.items():
-        source_id = int(key) if re.fullmatch("[1-9][0-9]{0,18}", key) else None
-        found[_checked(source_id, int, f"{where}: the key {key!r}")] = _checked(
-            value, int, f"{where}: {key}"
-        )
+        number = int(key) if re.fullmatch("[1-9][0-9]{0,18}", key) else None
+        source_id = _checked(number, int, f"{where}: the key {key!r}")
+        found[source_id] = _checked(value, int, f"{where}: {key}")
     return found
 
 

@@ -6,7 +6,7 @@ or a run is folded everywhere, with its count. `verbose` folds and shortens noth
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -63,15 +63,12 @@ MARKS: Mapping[str, Mark] = {
 
 @dataclass(frozen=True)
 class Line:
-    """A marked line below the heading of its `group`, and what is told below it.
-
-    `details` are asked for only where the line is shown.
-    """
+    """A marked line below the heading of its `group`, and what is told below it."""
 
     group: str
     kind: str
     cells: tuple[str, ...]
-    details: Iterable[str] = ()
+    details: tuple[str, ...] = ()
 
 
 class Renderer:
@@ -106,7 +103,12 @@ class Renderer:
 
     def lines(self, lines: Sequence[Line]) -> list[str]:
         """Marked lines, grouped and folded; `lines` are sorted by their groups."""
-        shown, hidden = self._folded(lines)
+        return self._lines([line.kind for line in lines], lines.__getitem__)
+
+    def _lines(self, kinds: Sequence[str], line_at: Callable[[int], Line]) -> list[str]:
+        """As `lines`, of which only those that are shown are made."""
+        indices, hidden = self._folded(kinds)
+        shown = [line_at(index) for index in indices]
         room = None if self._width is None else self._width - len("  + ")
         texts = iter(columns([line.cells for line in shown], room))
         told = []
@@ -122,18 +124,18 @@ class Renderer:
             told.append(f"  {mark.symbol} … and {count} more {mark.words} (-v shows all)")
         return told
 
-    def _folded(self, lines: Sequence[Line]) -> tuple[Sequence[Line], Mapping[str, int]]:
-        """The first lines of each kind, and how many of each kind are not shown."""
-        counts = Counter(line.kind for line in lines)
-        hidden = {kind: n - FOLD + 1 for kind, n in counts.items() if n > FOLD}
+    def _folded(self, kinds: Sequence[str]) -> tuple[Sequence[int], Mapping[str, int]]:
+        """Where the first lines of each kind stand, and how many of each are not shown."""
+        counts = Counter(kinds)
+        hidden = {kind: count - FOLD + 1 for kind, count in counts.items() if count > FOLD}
         if self._verbose or not hidden:
-            return lines, {}
-        room = {kind: n - hidden.get(kind, 0) for kind, n in counts.items()}
+            return range(len(kinds)), {}
+        room = {kind: count - hidden.get(kind, 0) for kind, count in counts.items()}
         shown = []
-        for line in lines:
-            if room[line.kind]:
-                room[line.kind] -= 1
-                shown.append(line)
+        for index, kind in enumerate(kinds):
+            if room[kind]:
+                room[kind] -= 1
+                shown.append(index)
         return shown, hidden
 
     def names(self, names: Sequence[str]) -> str:
@@ -149,14 +151,21 @@ class Renderer:
 
     def difference(self, found: "Difference") -> str:
         """What was added, removed and changed, and how much of each."""
-        lines = [_profile_line("added", profile) for profile in found.added]
-        lines += [_profile_line("removed", profile) for profile in found.removed]
-        lines += [
-            _profile_line("changed", change.new, self._changes(change)) for change in found.changed
+        marked: list[tuple[str, Profile, Change | None]] = [
+            *(("added", profile, None) for profile in found.added),
+            *(("removed", profile, None) for profile in found.removed),
+            *(("changed", change.new, change) for change in found.changed),
         ]
-        lines.sort(key=lambda line: line.group)
+        marked.sort(key=lambda each: each[1].provider)
+        lines = self._lines(
+            [kind for kind, *_ in marked], lambda index: self._difference_line(*marked[index])
+        )
         counts = (len(found.added), len(found.removed), len(found.changed))
-        return "\n".join([*self.lines(lines), "{} added, {} removed, {} changed".format(*counts)])
+        return "\n".join([*lines, "{} added, {} removed, {} changed".format(*counts)])
+
+    def _difference_line(self, kind: str, profile: "Profile", change: "Change | None") -> Line:
+        cells = (inline(profile.name), f"id {profile.id}")
+        return Line(profile.provider, kind, cells, self._changes(change) if change else ())
 
     def comparison(
         self, before: Mapping[str, "Json"], after: Mapping[str, "Json"], found: "Difference"
@@ -177,9 +186,11 @@ class Renderer:
         ]
         return "\n\n".join(told) or "no changes"
 
-    def _changes(self, change: "Change") -> Iterator[str]:
-        for name, (old, new) in change.fields.items():
-            yield f"{inline(name)}: {self._value(old)} → {self._value(new)}"
+    def _changes(self, change: "Change") -> tuple[str, ...]:
+        return tuple(
+            f"{inline(name)}: {self._value(old)} → {self._value(new)}"
+            for name, (old, new) in change.fields.items()
+        )
 
     def _value(self, value: "Json") -> str:
         text = inline(strictjson.write(value))
@@ -190,10 +201,9 @@ class Renderer:
     def plan(self, prepared: "Prepared") -> str:
         """A plan like a good diff; what stays unchanged is counted only, unless verbose."""
         plan = prepared.plan
-        lines = [
-            _step_line(step) for step in plan.steps if self._verbose or step.action != "unchanged"
-        ]
-        return "\n".join([_heading(prepared), *self.lines(lines), summary(plan.summary)])
+        steps = [step for step in plan.steps if self._verbose or step.action != "unchanged"]
+        lines = self._lines([step.action for step in steps], lambda at: _step_line(steps[at]))
+        return "\n".join([_heading(prepared), *lines, summary(plan.summary)])
 
     def undo(self, plan: "UndoPlan") -> str:
         """What undoing a run would do, and leave."""
@@ -248,10 +258,6 @@ def _side(side: Mapping[str, "Json"]) -> str:
     return (
         f"{inline(str(side['workspace']))}, {what}, {side['taken_at']}: {side['profiles']} in all"
     )
-
-
-def _profile_line(kind: str, profile: "Profile", details: Iterable[str] = ()) -> Line:
-    return Line(profile.provider, kind, (inline(profile.name), f"id {profile.id}"), details)
 
 
 def _heading(prepared: "Prepared") -> str:

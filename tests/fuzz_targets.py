@@ -106,7 +106,20 @@ def _secrets_file() -> Target:
 
 
 def _json_inputs(seeds: list[Any], names: tuple[str, ...] = ()) -> st.SearchStrategy[bytes]:
-    words = (b'"', b"\\ud800", b"\\u", b"[", b"{", b"}", b"-0", b"1e999", b"NaN", b",", b":")
+    words = (
+        b'"',
+        b"\\ud800",
+        b"\\u",
+        b"[",
+        b"[" * 5000,
+        b"{",
+        b"}",
+        b"-0",
+        b"1e999",
+        b"NaN",
+        b",",
+        b":",
+    )
     texts = [json.dumps(each).encode() for each in seeds]
     return as_json(changed(seeds, names)) | mutated(texts, (*words, CANARY.encode()))
 
@@ -182,12 +195,15 @@ def _configuration(folder: Path) -> Target:
         *("WORKATO_API_TOKEN", "WORKATO_HOST", "WORKATO_PROFILE", "OAUTHSYNC_PASSPHRASE"),
         *("OAUTHSYNC_PASSPHRASE_FILE", "OAUTHSYNC_PASSPHRASE_COMMAND", "OAUTHSYNC_IDENTITY"),
     )
-    values = st.text(st.characters(exclude_characters="\0"), max_size=12) | st.sampled_from(
-        [CANARY, "dev", "https://app.eu.workato.com", f"https://u:{CANARY}@x", "~nobody/x", "'"]
+    urls = (b"https://app.eu.workato.com/api", b"http://127.0.0.1:8080", b"HTTP://[::1]:80/")
+    values = (
+        st.text(st.characters(exclude_characters="\0"), max_size=12)
+        | st.sampled_from([CANARY, "dev", f"https://u:{CANARY}@x", "~nobody/x", "'"])
+        | mutated(urls, (b"@", b":", b"//", b"\\", b"?", b"0x7f", b"xn--", b"%")).map(_text)
     )
     inputs = st.fixed_dictionaries(
         {
-            "file": as_toml(changed(seeds, names)) | mutated(texts, words),
+            "file": as_toml(changed(seeds, names)) | mutated(texts, words) | st.just(b""),
             "vendor": _json_inputs(vendor, ("region_url",)),
             "environ": st.dictionaries(st.sampled_from(variables), values, max_size=3),
             "workspace": st.none() | values.filter(lambda value: CANARY not in value),
@@ -205,6 +221,11 @@ def _configuration(folder: Path) -> Target:
         found.workspace(value["workspace"])
 
     return Target("configuration", inputs, read, UsageError, CANARY)
+
+
+def _text(data: bytes) -> str:
+    """As Python reads the environment and the command line."""
+    return data.decode("utf-8", "surrogateescape").replace("\0", "")
 
 
 def _overrides() -> Target:
@@ -229,9 +250,7 @@ def _selector(database: Database) -> Target:
     """What a user types to choose a snapshot."""
     snapshots = Snapshots(database)
     seeds = [b"1", b"latest", b"latest~1", b"2026-11-24", b"9999-12-31", b"999999999999999999"]
-    texts = mutated(seeds, (b"~", b"-", "²".encode(), "１".encode(), b" ", b"9")).map(
-        lambda data: data.decode("utf-8", "surrogateescape")
-    )
+    texts = mutated(seeds, (b"~", b"-", "²".encode(), "１".encode(), b" ", b"9")).map(_text)
     inputs = st.tuples(texts | st.text(max_size=12), st.sampled_from([None, "dev", "prod"]) | texts)
     return Target("selector", inputs, lambda value: snapshots.find(*value), OauthsyncError)
 

@@ -187,9 +187,8 @@ def as_toml(tables: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
 
 
 def _toml(value: Any) -> str:
-    if not isinstance(value, dict):
-        return _toml_value(value)
-    return "".join(f"{json.dumps(key)} = {_toml_value(each)}\n" for key, each in value.items())
+    members = value if isinstance(value, dict) else {"override": value}
+    return "".join(f"{json.dumps(key)} = {_toml_value(each)}\n" for key, each in members.items())
 
 
 def _toml_value(value: Any) -> str:

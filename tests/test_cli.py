@@ -15,7 +15,7 @@ from oauthsync import __version__
 from oauthsync.cli import _COMMANDS, cli
 from oauthsync.sandbox import Fault
 from tests.desk import DEV, PASSPHRASE, Desk, at_desk, workspace
-from tests.everyday import call
+from tests.everyday import call, isolate
 
 COMMAND = str(Path(sys.executable).with_name("oauthsync"))
 
@@ -66,8 +66,8 @@ def test_an_unknown_region_lists_the_known_ones(desk: Desk) -> None:
 
 
 def test_an_unknown_workspace_names_the_nearest(desk: Desk) -> None:
+    desk.done("export")
     for args in (["export", "prd"], ["plan", "--to", "prd"], ["import", "--yes", "--to", "prd"]):
-        desk.done("export")
         called = desk.refused(*args)
         assert called.code == 2
         assert "there is no workspace 'prd'" in called.err
@@ -229,9 +229,14 @@ def test_a_configuration_that_does_not_parse(desk: Desk) -> None:
         ["sandbox", "--port", "99999"],
     ],
 )
-def test_wrong_usage_ends_with_2(desk: Desk, args: list[str]) -> None:
-    desk.done("export")
-    called = desk.call(*args, "--json")
+def test_wrong_usage_ends_with_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    args: list[str],
+) -> None:
+    isolate(monkeypatch, tmp_path)
+    called = call(capsys, *args, "--json")
     assert called.code == 2, called.err
     assert called.json["exit_code"] == 2
     assert called.json["hint"]
@@ -372,7 +377,7 @@ def test_a_full_disk_under_stdout_is_an_error(desk: Desk) -> None:
     )
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_missing_streams_are_no_obstacle(desk: Desk, closed: str) -> None:
     desk.create("Acme")
     done = subprocess.run(

@@ -270,9 +270,7 @@ def test_dry_run_is_plan(desk: Desk, loss: int) -> None:
     assert desk.writes() == []
 
 
-@pytest.mark.parametrize(
-    ("answer", "code"), [("y", 0), ("yes", 0), ("n", 1), ("", 1), ("\x04", 130)]
-)
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1), ("\x04", 130)])
 def test_the_question_shows_host_workspace_and_counts(
     desk: Desk, loss: int, answer: str, code: int
 ) -> None:
@@ -304,15 +302,15 @@ def test_what_is_in_use_is_updated_only_with_yes_and_named_first(desk: Desk) -> 
 
 
 def test_a_migration_creates_all_and_says_what_is_where(desk: Desk) -> None:
-    profiles = desk.create(*(f"Acme {number}" for number in range(120)))
+    profiles = desk.create(*(f"Acme {number}" for number in range(110)))
     desk.file(("hubspot", "app"))
     desk.done("export")
     desk.sandbox.requests.clear()
     answer = desk.done("import", "--to", "prod", "--yes")
-    assert desk.writes() == ["POST"] * 120
+    assert desk.writes() == ["POST"] * 110
     assert answer["id_map"].keys() == {str(profile.id) for profile in profiles}
     assert names(desk, PROD) == names(desk, DEV)
-    assert desk.done("plan", "--to", "prod")["summary"]["unchanged"] == 120
+    assert desk.done("plan", "--to", "prod")["summary"]["unchanged"] == 110
 
 
 # saved plans

@@ -1,6 +1,7 @@
 """On a terminal: colours that nobody needs, a moving line, lists that fit and are folded."""
 
 import fcntl
+import io
 import os
 import pty
 import re
@@ -11,10 +12,12 @@ import termios
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import click
 import pytest
 from rich.cells import cell_len
 
-from oauthsync.sandbox import Sandbox
+from oauthsync.cli import terminal
+from oauthsync.sandbox import Fault, Sandbox
 from tests.desk import DEV, QUOTA, Desk, at_desk, workspace
 
 COLOR = re.compile("\x1b\\[[0-9;]*m")
@@ -58,7 +61,7 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-@pytest.mark.parametrize("columns", [60, 80, 200])
+@pytest.mark.parametrize("columns", [60, 200])
 def test_a_table_fits_the_terminal_and_lines_up_in_any_script(desk: Desk, columns: int) -> None:
     desk.create(
         "株式会社さくら " * 4,
@@ -100,8 +103,6 @@ def test_colours_say_nothing_that_symbols_do_not(desk: Desk) -> None:
 
 def test_the_moving_line_shows_what_is_waited_for_and_is_gone_at_the_end(desk: Desk) -> None:
     """The server wants two seconds of patience; the line counts them down, and is wiped."""
-    from oauthsync.sandbox import Fault
-
     desk.create("Acme")
     desk.sandbox.faults = [Fault("429", times=1, delay=2)]
     shown = on_terminal("export")
@@ -129,3 +130,20 @@ def test_a_fleet_shares_one_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
         desk.configure("".join(workspace(f"w{token}", sandbox.url, token) for token in tokens))
         shown = on_terminal("export", "--all")
     assert re.search("\r\x1b\\[K5 workspaces, [1-9][0-9]* profiles read", shown)
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [("y", True), ("YES ", True), ("n", False), ("", False), ("yep", False), ("1", False)],
+)
+def test_whatever_is_not_a_yes_is_a_no(
+    monkeypatch: pytest.MonkeyPatch, typed: str, answer: bool
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n"))
+    assert terminal.confirm("Go on?") is answer
+
+
+def test_the_end_of_input_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with pytest.raises(click.Abort):
+        terminal.confirm("Go on?")
