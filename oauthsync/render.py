@@ -15,8 +15,7 @@ import click
 
 from oauthsync import strictjson
 from oauthsync.layout import cell, columns
-from oauthsync.text import inline as inline  # for whoever renders elsewhere
-from oauthsync.text import visible as visible
+from oauthsync.text import count_of, inline
 
 if TYPE_CHECKING:
     from oauthsync.importer import Report
@@ -298,15 +297,19 @@ def _failed_line(step: "RunStep") -> Line:
 
 
 def _in_use_line(step: "RunStep", profile: "Profile") -> Line:
-    words = {"shared_accounts_count": "connections", "oem_customers_count": "customers"}
-    counts = {name: profile.fields.get(name) for name in words}
-    uses = ", ".join(
-        f"{inline(strictjson.write(count))} {words[name]}"
-        for name, count in counts.items()
-        if count not in (0, None)
-    )
+    nouns = {"shared_accounts_count": "connection", "oem_customers_count": "customer"}
+    fields = profile.fields
+    uses = [_uses(fields[name], noun) for name, noun in nouns.items() if fields.get(name)]
     ids = f"id {step.source_id} → {step.target_id}"
-    return Line(step.provider, "in use", (inline(step.name), ids, uses or "use unknown"))
+    cells = (inline(step.name), ids, ", ".join(uses) or "use unknown")
+    return Line(step.provider, "in use", cells)
+
+
+def _uses(count: "Json", noun: str) -> str:
+    # The API's page says that they are integers; nobody knows that they always are.
+    if isinstance(count, int):
+        return count_of(count, noun)
+    return f"{inline(strictjson.write(count))} {noun}s"
 
 
 def summary(counts: Mapping[str, int]) -> str:

@@ -86,13 +86,13 @@ def uncalled(
     return found
 
 
-def findings(steps: Sequence[Step], live: Live, existed: Collection[int]) -> Iterator[str]:
-    """What in the target is not as a run's steps say; `existed` was there when it began."""
+def findings(steps: Sequence[Step], live: Live, known: Collection[int]) -> Iterator[str]:
+    """What in the target is not as a run's steps say; `known` are the profiles that are not new."""
     for step in steps:
         if step.is_done:
             yield from _finding(step, live.get(step.target_id or 0))
     created = Counter(step.key for step in steps if step.action == "create" and step.is_done)
-    new = Counter(profile.key for profile in live.values() if profile.id not in existed)
+    new = Counter(profile.key for profile in _new(live, known))
     for key, count in created.items():
         if new[key] > count:
             yield (

@@ -1,5 +1,6 @@
 """Made-up profiles and situations for the tests of plans, and what carrying out a plan does."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -107,20 +108,18 @@ MORE: list[dict[str, Json]] = [
 ]
 
 
-@st.composite
-def listings(draw: st.DrawFn, *, max_size: int = 7) -> tuple[Profile, ...]:
+COUNTS: list[Json] = [0, 1, None]
+KINDS = list(itertools.product("AB", ("hubspot", "slack"), ("x", "y", "z", "", None), MORE, COUNTS))
+
+
+def listings(*, max_size: int = 7) -> st.SearchStrategy[tuple[Profile, ...]]:
     """Profiles of which many are alike: so that matching has to tell them apart."""
-    ids = draw(st.lists(st.integers(1, 9), unique=True, max_size=max_size))
-    return tuple(
-        profile(
-            profile_id,
-            draw(st.sampled_from("AB")),
-            draw(st.sampled_from(("hubspot", "slack"))),
-            draw(st.sampled_from(("x", "y", "z", "", None))),
-            more=draw(st.sampled_from(MORE)),
-            shared_accounts_count=draw(st.sampled_from((0, 1, None))),
+    kinds = st.dictionaries(st.integers(1, 9), st.sampled_from(KINDS), max_size=max_size)
+    return kinds.map(
+        lambda found: tuple(
+            profile(profile_id, name, provider, client_id, more=more, shared_accounts_count=count)
+            for profile_id, (name, provider, client_id, more, count) in found.items()
         )
-        for profile_id in ids
     )
 
 

@@ -20,6 +20,7 @@ from oauthsync.restore import (
     select,
     snapshot_with_more,
 )
+from oauthsync.runs import NewStep
 from oauthsync.sandbox import Fault
 from tests.importing import Crash, Points, World, content_of, contents, scratch
 from tests.invariants import check_invariants
@@ -222,6 +223,26 @@ def test_resume_of_an_older_run_adopts_what_a_newer_one_created(world: World) ->
     assert carried.report.run.state == "complete"
     assert contents(world.target) == wanted
     assert len([request for request in world.writes if request.applied]) == 5
+
+
+def test_a_twin_that_another_run_has_created_since_is_no_finding(world: World) -> None:
+    fill(world)
+    world.sandbox.faults = [Fault("refused", "POST", times=1)]
+    world.carry_out()
+    world.sandbox.faults = []
+    there = world.steps(1)[-1]
+    twin = NewStep(
+        action="create",
+        source_id=None,
+        target_id=None,
+        provider=there.provider,
+        name=there.name,
+        client_id=there.client_id,
+        reason="asked for",
+        data=there.data,
+    )
+    assert world.write_one(lambda _listing: twin).report.run.state == "complete"
+    assert world.resume(1).report.run.state == "complete"
 
 
 def test_resume_does_not_touch_what_others_changed_meanwhile(world: World) -> None:

@@ -82,7 +82,7 @@ def cli(ctx: click.Context) -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of what happened."""
-    from oauthsync.cli.common import EXIT_INTERRUPTED, run
+    from oauthsync.cli.run import EXIT_INTERRUPTED, run
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the locale cannot write is shown escaped, as on stderr.

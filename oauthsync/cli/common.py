@@ -1,6 +1,5 @@
-"""What all commands share: their common options, the session, and how errors end them."""
+"""What all commands share: their common options, and the session."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from oauthsync.cli import terminal
-from oauthsync.errors import IncompleteError, OauthsyncError, UsageError
+from oauthsync.cli.run import Called
+from oauthsync.cli.run import run as run  # for whoever calls a command in its own process
+from oauthsync.errors import IncompleteError, UsageError
 from oauthsync.text import visible
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 EXIT_DIFFERENT = 4
 EXIT_INCOMPLETE = IncompleteError.exit_code
-EXIT_INTERRUPTED = 130
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -157,12 +157,6 @@ def _problem_of_new(passphrase: str) -> str | None:
     return None
 
 
-class Called:
-    """What `run` knows of the call, once the options are parsed."""
-
-    session: Session | None = None
-
-
 def common_options(function: F) -> F:
     """Give a command the options that all have, and its Session as the first argument."""
 
@@ -217,82 +211,3 @@ def read_input(file: Path, limit: int) -> bytes:
         raise UsageError(
             f"cannot read {file}: {error.strerror or error}", hint="check its name and permissions"
         ) from error
-
-
-def run(command: click.Command, args: Sequence[str] | None) -> int:
-    """Run a command; its exit code. Errors become a message, and a JSON document with --json."""
-    arguments = list(sys.argv[1:] if args is None else args)
-    called = Called()
-    try:
-        try:
-            result = command.main(arguments, "oauthsync", standalone_mode=False, obj=called)
-        except BrokenPipeError:
-            raise
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no traceback for users
-            result = _failed(error, called.session, asked_for_json="--json" in arguments)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        # The interpreter would try to write the rest once more, and complain.
-        _discard_stdout()
-        return 1 if isinstance(error, BrokenPipeError) else _failed(error, None)
-    return result if isinstance(result, int) else 0
-
-
-def _failed(error: BaseException, session: Session | None, *, asked_for_json: bool = False) -> int:
-    """Tell an error, and give the exit code that it ends the command with."""
-    message, hint, code = _told(error)
-    if session is not None:
-        session.wipe_progress()
-    terminal.tell_labelled("error:", "red", message)
-    if hint:
-        terminal.tell_labelled("hint:", "cyan", hint)
-    if session is not None and not isinstance(error, click.UsageError):
-        asked_for_json = session.json and not session.answered
-    if asked_for_json:
-        terminal.print_json({"error": message, "hint": hint, "exit_code": code})
-    return code
-
-
-def _told(error: BaseException) -> tuple[str, str | None, int]:
-    """An error's message, hint and exit code."""
-    match error:
-        case OauthsyncError():
-            return str(error), error.hint, error.exit_code
-        case click.ClickException():
-            message = error.format_message().removesuffix(".")
-            path = (
-                error.ctx.command_path
-                if isinstance(error, click.UsageError) and error.ctx
-                else "oauthsync"
-            )
-            return (
-                message[:1].lower() + message[1:],
-                f"`{path} --help` shows what it takes",
-                error.exit_code,
-            )
-        case click.Abort() | KeyboardInterrupt():
-            hint = "what was done is kept: call the same command again to go on"
-            return "interrupted", hint, EXIT_INTERRUPTED
-        case OSError(strerror=str(reason)):
-            name = f": {error.filename}" if error.filename else ""
-            return f"the system refused: {reason}{name}", None, 1
-        case _:
-            return _defect(error)
-
-
-def _defect(error: BaseException) -> tuple[str, str, int]:
-    """What is told of an error that nobody expected: where it was, and no value that it holds."""
-    from traceback import extract_tb
-
-    place = extract_tb(error.__traceback__)[-1]
-    where = f"{Path(place.filename).name}, line {place.lineno}"
-    return (
-        f"unexpected {type(error).__name__} in {where}",
-        "this is a defect of oauthsync: please report it, with these two lines",
-        1,
-    )
-
-
-def _discard_stdout() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
