@@ -151,8 +151,9 @@ class Api:
         self.close()
 
     def close(self) -> None:
-        """Close all connections; no call may be under way."""
+        """Close all connections, and the quota's file; no call may be under way."""
         self._transport.close()
+        self._quota.close()
 
     # --- the calls ------------------------------------------------------------------------------
 

@@ -205,8 +205,9 @@ class Quota:
         now = self._clock.now()
         for table in ("slot", "gate"):
             db.execute(
-                f"UPDATE {table} SET until = until - since + ?1, since = ?1 WHERE since > ?1",  # noqa: S608 - two constants
-                (now,),
+                f"UPDATE {table} SET until = until - since + :now, since = :now"  # noqa: S608 - two constants
+                " WHERE since > :now",
+                {"now": now},
             )
         return now
 

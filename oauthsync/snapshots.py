@@ -143,7 +143,9 @@ class Snapshots:
 
     def all(self, workspace: str | None = None) -> list[Snapshot]:
         """All snapshots, or those of one workspace, newest first."""
-        return self._select("WHERE ?1 IS NULL OR w.name = ?1 ORDER BY s.id DESC", workspace)
+        if workspace is None:
+            return self._select("ORDER BY s.id DESC")
+        return self._select("WHERE w.name = ? ORDER BY s.id DESC", workspace)
 
     def find(self, selector: str, workspace: str | None = None) -> Snapshot:
         """The snapshot that an id, `latest`, `latest~N` or a date (UTC) selects.
