@@ -128,8 +128,8 @@ def _known(backup: Backup, workspace: Workspace) -> Snapshot | None:
 
 
 def _check_quota(backup: Backup) -> Check:
-    # A budget of its own in the shared file: it takes nothing from any workspace's.
-    quota = Quota(backup.state_folder / "quota.db", "doctor", requests_per_minute=1000)
+    # A budget of its own beside the workspaces': it takes nothing from any of them.
+    quota = Quota(backup.state_folder / "quota" / "doctor.db", "doctor", requests_per_minute=1000)
     if isinstance(slot := quota.try_acquire(), Slot):
         slot.release()
     quota.close()

@@ -45,7 +45,7 @@ from oauthsync.secret import Secret
 from oauthsync.snapshots import Listing
 from oauthsync.target import Target, by_id
 
-WIDTH = 8
+WIDTH = 10
 """Steps that are done side by side."""
 
 UNANSWERED = 8

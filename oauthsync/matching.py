@@ -15,7 +15,7 @@ them is not free for another.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -157,12 +157,14 @@ class _Matcher:
 
     def _groups(
         self, key: Callable[[Wanted | Profile], object]
-    ) -> list[tuple[list[Wanted], list[Profile]]]:
+    ) -> Iterator[tuple[list[Wanted], list[Profile]]]:
         """What is open and what is free with the same key, where there is some of both."""
-        profiles: dict[object, list[Profile]] = defaultdict(list)
-        for profile in self.free.values():
-            profiles[key(profile)].append(profile)
         sources: dict[object, list[Wanted]] = defaultdict(list)
         for wanted in self.open.values():
             sources[key(wanted)].append(wanted)
-        return [(sources[each], profiles[each]) for each in sources.keys() & profiles.keys()]
+        profiles: dict[object, list[Profile]] = defaultdict(list)
+        for profile in self.free.values():
+            if (its_key := key(profile)) in sources:
+                profiles[its_key].append(profile)
+        for each, found in profiles.items():
+            yield sources[each], found

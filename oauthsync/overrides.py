@@ -80,7 +80,7 @@ class Wanted:
     @property
     def key(self) -> tuple[str, str, str | None]:
         """What makes two profiles interchangeable (`Profile.key`)."""
-        return (self.provider, self.name, self.client_id)
+        return (self.source.provider, self.name, self.client_id)
 
     @property
     def is_as_it_was(self) -> bool:
@@ -95,14 +95,16 @@ class Wanted:
         """
         if self.source.document == profile.document and self.is_as_it_was:
             return []
-        ours, theirs = more_data(self.source), more_data(profile)
         found = ["name"] if profile.name != self.name else []
-        found += ["data.client_id"] if profile.client_id != self.client_id else []
-        found += [
-            f"data.{inline(name)}"
-            for name in sorted(ours.keys() | theirs.keys())
-            if ours.get(name) != theirs.get(name)
-        ]
+        if profile.client_id != self.client_id:
+            found.append("data.client_id")
+        ours, theirs = more_data(self.source), more_data(profile)
+        if ours != theirs:
+            found += [
+                f"data.{inline(name)}"
+                for name in sorted(ours.keys() | theirs.keys())
+                if ours.get(name) != theirs.get(name)
+            ]
         return found
 
 

@@ -4,15 +4,19 @@ import secrets as random
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from oauthsync import plan, plan_file, sidecar
+from oauthsync import plan, plan_file
 from oauthsync.backup import Backup
 from oauthsync.config import Workspace
 from oauthsync.errors import StoreError
 from oauthsync.plan import Options, Plan, Situation
 from oauthsync.profiles import Profile
-from oauthsync.sidecar import Secrets
 from oauthsync.snapshots import Listing, Snapshot
+
+if TYPE_CHECKING:
+    # It brings cryptography, which a plan that writes nothing does not need.
+    from oauthsync.sidecar import Secrets
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,13 @@ class Sidecar:
         self._backup = backup
 
     @cached_property
-    def secrets(self) -> Secrets:
+    def secrets(self) -> "Secrets":
         """What it holds; SidecarError where it is missing or does not open."""
         return self._backup.secrets()
 
     @cached_property
     def _apps(self) -> frozenset[tuple[str, str]]:
-        return self.secrets.names() if sidecar.exists(self._backup.config.sidecar) else frozenset()
+        return self.secrets.names() if self._backup.has_sidecar else frozenset()
 
     def __contains__(self, app: object) -> bool:
         return app in self._apps

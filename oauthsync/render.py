@@ -254,9 +254,10 @@ def describe(profile: "Profile") -> str:
 
 def _side(side: Mapping[str, "Json"]) -> str:
     what = f"snapshot {side['id']}" if side["id"] is not None else "now"
-    return (
-        f"{inline(str(side['workspace']))}, {what}, {side['taken_at']}: {side['profiles']} in all"
-    )
+    size = side["profiles"]
+    assert isinstance(size, int)
+    workspace = inline(str(side["workspace"]))
+    return f"{workspace}, {what}, {side['taken_at']}: {count_of(size, 'profile')}"
 
 
 def _heading(prepared: "Prepared") -> str:

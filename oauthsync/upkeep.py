@@ -108,6 +108,15 @@ def check_sidecar(backup: Backup, *, may_ask: bool) -> Iterator[Check]:
         return
     secrets = backup.secrets()
     wanted = {str(age.parse_recipient(text)) for text in backup.config.recipients}
+    if strangers := backup.strangers():
+        yield Check(
+            "sidecar",
+            "warning",
+            f"{path} is also sealed to {', '.join(strangers)}, whom [secrets] does not name",
+            hint="if you know them, name them there, or `oauthsync secrets rekey` leaves them out; if"
+            " nobody added them, the file was replaced: take a copy that you trust",
+        )
+        return
     if wanted and wanted != set(secrets.recipients):
         yield Check(
             "sidecar",

@@ -24,10 +24,11 @@ from itertools import islice
 from random import Random
 
 from oauthsync.errors import OauthsyncError
+from oauthsync.importer import WIDTH
 from oauthsync.plan import Options
 from oauthsync.runs import NewStep
 from oauthsync.sandbox import KINDS, Fault, Request
-from oauthsync.sandbox.faults import LISTING
+from oauthsync.sandbox.faults import LISTING, METHODS
 from tests.importing import (
     Content,
     Crash,
@@ -93,7 +94,8 @@ class Round:
         before = contents(self.world.target)
         self._until_complete("import")
         if self.rng.random() < 0.2:
-            self.twin = self.world.target.profiles[min(self.world.target.profiles)].document
+            there = [each.document for each in self.world.target.profiles.values()]
+            self.twin = next(each for each in there if each["provider"] in PROVIDERS)
             self._until_complete("twin")
             self.wanted += Counter([content_of(self.twin)])
         elif self.rng.random() < 0.3:
@@ -103,7 +105,7 @@ class Round:
 
     def _populate(self) -> None:
         world, rng = self.world, self.rng
-        world.width = rng.choice((1, 1, 8))
+        world.width = rng.choice((1, 1, WIDTH))
         apps = [(rng.choice(PROVIDERS), f"app-{number}") for number in range(rng.randint(1, 4))]
         for number in range(rng.randint(1, 10)):
             # A name of its own, so that nothing is ambiguous but what is meant to be alike.
@@ -320,14 +322,22 @@ def table(total: Tally, seconds: float) -> str:
         ("undone again", total.undone),
         ("steps adopted", total.adopted),
         ("faults", total.faults.total()),
-        *((f"  {kind}", count) for kind, count in sorted(total.faults.items())),
         ("duplicates", total.broken["duplicate"]),
         ("losses", total.broken["loss"]),
         ("leaks", total.broken["leak"]),
         ("inconsistencies of the journal", total.broken["journal"] + total.broken["error"]),
         ("seconds", round(seconds)),
     ]
-    return "\n".join(f"{name:<34}{count:>8,}" for name, count in rows)
+    return "\n".join(
+        [*_faults_by_kind(total), "", *(f"{name:<34}{count:>8,}" for name, count in rows)]
+    )
+
+
+def _faults_by_kind(total: Tally) -> Iterator[str]:
+    yield f"{'fault':<26}" + "".join(f"{method:>8}" for method in METHODS)
+    for kind in sorted({name.split()[1] for name in total.faults}):
+        counts = (total.faults[f"{method} {kind}"] for method in METHODS)
+        yield f"{kind:<26}" + "".join(f"{count or '':>8}" for count in counts)
 
 
 if __name__ == "__main__":

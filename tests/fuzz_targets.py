@@ -31,7 +31,7 @@ from oauthsync.profiles import Profile
 from oauthsync.secret import Secret
 from oauthsync.snapshots import Snapshots
 from tests import plans, store
-from tests.age_files import FILE_KEY, HYBRID, IDENTITY, PASSPHRASE, forged, sealed
+from tests.age_files import FILE_KEY, HYBRID, IDENTITY, PASSPHRASE, PLAINTEXT, forged, sealed
 from tests.fuzzing import CANARY, UNIT, Target, as_json, as_toml, changed, mutated
 
 NAMES = (
@@ -53,7 +53,7 @@ def open_targets(folder: Path) -> Iterator[Mapping[str, Target]]:
 
 
 def _age() -> Target:
-    """age files, with identities of each kind; also with a header that has a right MAC."""
+    """age files, also with a right MAC over a wrong header: the plaintext comes out, or nothing."""
     keys = (IDENTITY, HYBRID, PASSPHRASE)
     seeds = [sealed(key, armor=armor) for key in keys for armor in (False, True)]
     words = (b"-> ", b"\n---", b"-----END AGE ENCRYPTED FILE-----", b"\r\n", b"=", b"X25519 ")
@@ -70,8 +70,11 @@ def _age() -> Target:
     def cheap(data: bytes) -> bool:  # a work factor of 20 is allowed, and takes seconds
         return not re.search(rb"-> scrypt [^ ]+ (1[0-9]|20)\n", data)
 
+    def read(data: bytes) -> None:
+        assert age.decrypt(data, keys) == PLAINTEXT
+
     inputs = (mutated(seeds, words) | files).filter(cheap)
-    return Target("age", inputs, lambda data: age.decrypt(data, keys), age.AgeError, CANARY)
+    return Target("age", inputs, read, age.AgeError, PLAINTEXT.decode())
 
 
 def _sidecar() -> Target:

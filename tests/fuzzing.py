@@ -86,6 +86,7 @@ def fuzz(target: Target, examples: int, *, start: int | None = None) -> Outcome:
         deadline=None,
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
         print_blob=False,
     )(given(target.inputs)(one))
     try:

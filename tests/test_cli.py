@@ -248,6 +248,14 @@ def test_a_mistyped_command_gets_a_suggestion(desk: Desk) -> None:
     assert "hint: did you mean export?" in desk.refused("exprot").err
 
 
+def test_a_group_without_a_command_is_wrong_usage(desk: Desk) -> None:
+    called = desk.call("secrets")
+    assert called.code == 2
+    assert called.err == (
+        "error: the command is missing\nhint: `oauthsync secrets --help` shows what it takes\n"
+    )
+
+
 def test_without_a_command_help_is_shown_and_the_usage_is_wrong(desk: Desk) -> None:
     called = desk.call()
     assert (called.code, called.out) == (2, "")
@@ -513,3 +521,15 @@ def test_commands_options_and_choices_are_completed(words: str, completed: set[s
     )
     lines = done.stdout.splitlines()
     assert set(lines[1::3]) == completed
+
+
+def test_a_process_that_may_hold_secrets_leaves_no_core_dump() -> None:
+    script = (
+        "import resource, sys\nfrom oauthsync.cli import main\n"
+        "try: main(['--version'])\n"
+        "except SystemExit: print(resource.getrlimit(resource.RLIMIT_CORE)[0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0"

@@ -328,6 +328,18 @@ def test_a_difference_of_two_workspaces_is_told_as_one(desk: Desk) -> None:
     assert "0 added, 1 removed" in called.out
 
 
+def test_a_name_that_leads_elsewhere_now_is_no_loss(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.create("Acme")
+    desk.sandbox.workspace(PROD).create("hubspot", "Other", "app")
+    desk.done("export")
+    monkeypatch.setenv("DEV", PROD)
+    called = desk.refused("diff")
+    assert called.code == 1
+    assert "is not the workspace that snapshot 1 was taken of" in called.err
+
+
 def test_a_great_difference_is_folded_with_counts(desk: Desk) -> None:
     desk.done("export")
     desk.create(*(f"Acme {number}" for number in range(30)))

@@ -122,15 +122,15 @@ def test_a_new_sidecars_passphrase_is_checked_and_typed_twice(
         ["secrets", "set", "--provider", "hubspot", "--client-id", "a1"],
         [
             (prompt, "short"),
-            ("shorter than 12 characters", ""),
-            (prompt, "one-canary and another"),
+            (f"at will\r\n{prompt}", "one-canary and another"),
             ("once more: ", "one-canary and a typo"),
-            ("not the same", PASSPHRASE),
+            (f"start again\r\n{prompt}", PASSPHRASE),
             ("once more: ", PASSPHRASE),
             ("Client secret of hubspot a1: ", "s-canary"),
         ],
     )
     assert code == 0, shown
+    assert "shorter than 12 characters" in shown
     assert "canary" not in shown
     assert age.is_passphrase_file((desk.folder / "secrets.age").read_bytes())
 
@@ -346,6 +346,28 @@ def test_rekey_to_recipients_says_whether_that_was_verified(desk: Desk) -> None:
     called = desk.refused("secrets", "list")
     assert called.code == 7
     assert "not sealed to the identity that was given" in called.err
+
+
+def test_a_recipient_that_the_configuration_does_not_name_is_warned_of_before_saving(
+    desk: Desk,
+) -> None:
+    own = str(desk.key.identities[0].recipient)
+    stranger = str(age.generate_identity().recipient)
+    desk.file(("hubspot", "a1"))
+    sidecar.rekey(desk.folder / "secrets.age", desk.key, [own, stranger])
+    (desk.folder / "more.csv").write_text("provider,client_id,client_secret\nhubspot,a2,s\n")
+    load = ("secrets", "load", str(desk.folder / "more.csv"))
+    assert "warning" not in desk.call(*load).err
+    text = (desk.folder / "oauthsync.toml").read_text()
+    secrets = f'[secrets]\nidentity = "../key.txt"\nrecipients = ["{own}"]\n'
+    desk.configure(f"{text}{secrets}")
+    err = desk.call(*load).err
+    assert f"also sealed to {stranger}" in err
+    assert own not in err
+    doctor = desk.call("doctor", "--json").json["checks"]
+    [found] = [each for each in doctor if each["name"] == "sidecar"]
+    assert found["status"] == "warning"
+    assert stranger in found["message"]
 
 
 def test_rekey_goes_from_a_passphrase_to_the_configured_identity(

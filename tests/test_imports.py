@@ -20,7 +20,7 @@ LAYERS = """
 errors secret text strictjson clock events steady schema
 files tables urls retention profiles layout
 age answers database entries locks missing overrides progress quota runs sandbox sources versions
-checks keys matching secrets_file settling transport unlock vendor
+answered checks group_commit keys matching secrets_file settling transport unlock vendor
 api config journal plan sidecar snapshots undo
 diagnosis exporter init plan_file single
 backup permissions target
@@ -29,9 +29,10 @@ doctor restore
 documents render
 markdown
 cli.terminal
+cli.session
 cli.run
 cli.common
-cli.secrets
+cli.plan cli.secrets
 cli.backup cli.care cli.profiles cli.report cli.restore cli.runs cli.sandbox cli.workspaces
 cli
 __main__
@@ -192,7 +193,16 @@ def test_the_help_of_all_commands_loads_none_of_them() -> None:
     ours = {name for name in names if name.startswith("oauthsync")}
     light = ("errors", "text", "cli", "cli.run", "cli.terminal")
     assert ours <= {"oauthsync", *(f"oauthsync.{name}" for name in light)}
-    assert not names & {"asyncio", "dataclasses", "json", "logging", "pathlib", "subprocess", "urllib.request"}
+    assert not names & {
+        "asyncio",
+        "dataclasses",
+        "json",
+        "logging",
+        "pathlib",
+        "shutil",
+        "subprocess",
+        "urllib.request",
+    }
 
 
 @pytest.fixture

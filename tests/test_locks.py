@@ -94,3 +94,13 @@ def test_a_folder_that_cannot_hold_locks_is_named(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("a file")
     with lock(tmp_path) as first, pytest.raises(FileError, match="locks"):
         first.take("key")
+
+
+def test_a_lock_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with lock(tmp_path) as first:
+        first.take("key")
+        [path] = (tmp_path / "locks").iterdir()
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(FileError, match=path.name):
+            first.mark()

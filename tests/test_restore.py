@@ -128,6 +128,25 @@ def test_a_name_that_leads_to_another_workspace_is_refused(world: World) -> None
     assert (world.writes, world.runs()) == ([], [])
 
 
+def test_a_plan_for_a_name_that_leads_to_another_workspace_is_refused(world: World) -> None:
+    fill(world)
+    world.export("prod")
+    world.tokens = {**world.tokens, "DEV_TOKEN": world.tokens["PROD_TOKEN"]}
+    with world.backup() as backup, pytest.raises(StoreError, match="is not the workspace"):
+        prepare(backup, "latest", Options(), source="dev")
+
+
+def test_a_run_whose_safety_snapshot_is_gone_is_not_carried_on(world: World) -> None:
+    fill(world)
+    world.sandbox.faults = [Fault("refused", "POST")]
+    world.carry_out()
+    with world.backup() as backup:
+        backup.database().execute("UPDATE runs SET safety_snapshot_id = NULL")
+    with pytest.raises(StoreError, match="was pruned") as caught:
+        world.resume()
+    assert "new `oauthsync import`" in (caught.value.hint or "")
+
+
 def test_resuming_in_another_workspace_that_is_empty_is_refused(world: World) -> None:
     """Its list does not tell whose it is; so the API is asked."""
     fill(world)
@@ -496,3 +515,15 @@ def test_an_earlier_snapshot_that_has_more_is_found(world: World) -> None:
         assert found.id == 1
         prepared = prepare(backup, "1", Options())
         assert snapshot_with_more(backup, prepared) is None
+
+
+def test_an_earlier_snapshot_whose_profiles_are_there_by_new_ids_has_no_more(world: World) -> None:
+    fill(world)
+    lost = next(
+        number for number, each in world.source.profiles.items() if "token" in each.document["name"]
+    )
+    world.source.delete(lost)
+    world.source.create("slack", "with a token", "app")
+    world.export()
+    with world.backup() as backup:
+        assert snapshot_with_more(backup, prepare(backup, "latest", Options())) is None

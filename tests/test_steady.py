@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,13 @@ def test_all_processes_of_a_machine_share_the_time_line() -> None:
     age = Moment(timeline, float(seconds)).until(steady.steady())
     assert age is not None
     assert age < 60
+
+
+def test_a_system_that_does_not_name_its_start_has_no_name_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(steady, "_BOOT_ID", tmp_path / "missing")
+    assert steady._boot_id.__wrapped__() is None
 
 
 def test_without_a_name_for_the_start_a_process_has_a_time_line_of_its_own(

@@ -6,6 +6,7 @@ functions: `--help` and `--version` cost no more than click does.
 
 import io
 import os
+import resource
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -23,7 +24,7 @@ _COMMANDS = {
     "diff": ("backup", "Compare a snapshot with another, or with now."),
     "log": ("backup", "Show what changed from export to export."),
     "secrets": ("secrets", "Keep the client secrets in the sidecar."),
-    "plan": ("restore", "Show what `import` would do."),
+    "plan": ("plan", "Show what `import` would do."),
     "import": ("restore", "Create what the target lacks, exactly once."),
     "runs": ("runs", "List what imports and undos did."),
     "resume": ("restore", "Carry on an import that was cut off."),
@@ -66,10 +67,23 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
 
 
+def _help_width() -> int:
+    """As click has it; but what click asks, shutil, takes as long to import as all of this."""
+    try:
+        columns = int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size().columns
+    except (ValueError, OSError):
+        columns = 80
+    return max(min(columns, 100) - 2, 50)
+
+
 @click.group(
     cls=_LazyGroup,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    subcommand_metavar="COMMAND [ARGS]...",
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "terminal_width": _help_width(),
+    },
 )
 @click.version_option(__version__, message="oauthsync %(version)s")
 @click.pass_context
@@ -84,6 +98,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of what happened."""
     from oauthsync.cli.run import EXIT_INTERRUPTED, run
 
+    # A core dump would hold the secrets that this process has at hand.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the locale cannot write is shown escaped, as on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -207,7 +207,7 @@ def _compare(
         found = snapshots.difference(stored[old], stored[new])
         return documents.snapshot(stored[old]), documents.snapshot(stored[new]), found
     [snapshot] = stored.values()
-    listing = backup.live(backup.workspace(workspace or snapshot.workspace))
+    listing = backup.live_of(snapshot)
     then = (documents.snapshot(snapshot), snapshots.profiles(snapshot))
     now = (documents.live(listing), listing.profiles)
     (before, ours), (after, theirs) = (now, then) if old == LIVE else (then, now)

@@ -60,9 +60,17 @@ def show_command(session: Session, run: int, id_map: bool) -> None:
 
 
 def _told(document: "dict[str, Json]") -> str:
+    """A run's own fields, without those that say nothing."""
+    told = [(name, value) for name, value in document.items() if value or value is False]
+    return "\n".join(f"{name.replace('_', ' ')}: {_word(value)}" for name, value in told)
+
+
+def _word(value: "Json") -> str:
     from oauthsync.text import inline
 
-    return "\n".join(f"{name}: {inline(str(value))}" for name, value in document.items() if value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return inline(str(value))
 
 
 def _table(steps: "Sequence[Step]") -> tuple[list[str], list[tuple[object, ...]]]:

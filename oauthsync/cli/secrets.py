@@ -52,7 +52,7 @@ def set_command(
         else:
             _open_first(backup)
             secret, token = _asked(session, provider, client_id, with_token=with_token)
-        saved = _save(backup, [_entry(backup, provider, client_id, secret, token)])
+        saved = _save(session, backup, [_entry(backup, provider, client_id, secret, token)])
     session.report(
         {"provider": provider, "client_id": client_id, "replaced": bool(saved.replaced)},
         lambda _: "replaced" if saved.replaced else "stored",
@@ -72,7 +72,7 @@ def fill_command(session: Session, snapshot: str, workspace: str | None) -> None
     with session.backup() as backup:
         missing = _missing(backup, snapshot, workspace)
         if missing:
-            _open_first(backup)
+            _ = backup.key  # of a new sidecar: asked for before anything that it is to seal
         stored = _fill(session, backup, missing)
     left = len(missing) - stored
     session.report(
@@ -96,7 +96,7 @@ def _fill(session: Session, backup: "Backup", missing: "Sequence[MissingApp]") -
             continue
         apps = [app, *_also(session, app, [other for other in missing if other.key not in done])]
         entries = [_entry(backup, each.provider, each.client_id, secret, token) for each in apps]
-        _save(backup, entries)
+        _save(session, backup, entries)
         done.update(entry.app for entry in entries)
     return len(done)
 
@@ -129,7 +129,7 @@ def load_command(session: Session, file: Path) -> None:
     text = _read_stdin(MAX_SIZE) if file == STDIN else read_input(file, MAX_SIZE)
     with session.backup() as backup:
         entries = parse_rows(text, name=name, now=timestamp(backup.clock.now()))
-        saved = _save(backup, entries)
+        saved = _save(session, backup, entries)
     loaded = saved.added + saved.replaced + saved.unchanged
     session.report(
         {"loaded": loaded, "replaced": saved.replaced},
@@ -185,15 +185,14 @@ def remove_command(session: Session, provider: str, client_id: str) -> None:
     """Remove the secrets of one app."""
     from oauthsync import sidecar
 
+    app = (provider, client_id)
     with session.backup() as backup:
-        saved = sidecar.update(
-            backup.config.sidecar, backup.key, [], remove=[(provider, client_id)]
-        )
-    if not saved.removed:
-        raise UsageError(
-            f"the sidecar has no secret for {provider} {client_id!r}",
-            hint="`oauthsync secrets list` shows what it has",
-        )
+        if app not in backup.secrets().names():
+            raise UsageError(
+                f"the sidecar has no secret for {provider} {client_id!r}",
+                hint="`oauthsync secrets list` shows what it has",
+            )
+        saved = sidecar.update(backup.config.sidecar, backup.key, [], remove=[app])
     session.report({"removed": saved.removed}, lambda _: "removed")
 
 
@@ -334,9 +333,15 @@ def _entry(
     return Entry(provider, client_id, secret, token, timestamp(backup.clock.now()))
 
 
-def _save(backup: "Backup", entries: "Sequence[Entry]") -> "Saved":
+def _save(session: Session, backup: "Backup", entries: "Sequence[Entry]") -> "Saved":
     from oauthsync import sidecar
 
+    if backup.config.recipients and backup.has_sidecar:
+        for stranger in backup.strangers():
+            session.warn(
+                f"the sidecar is also sealed to {stranger}, whom [secrets] does not name:"
+                " if nobody of you added it, somebody has replaced the file"
+            )
     return sidecar.update(
         backup.config.sidecar, backup.key, entries, recipients=backup.config.recipients
     )

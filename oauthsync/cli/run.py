@@ -1,0 +1,104 @@
+"""How a command is run, and how errors end it."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from oauthsync.cli import terminal
+from oauthsync.errors import OauthsyncError
+
+if TYPE_CHECKING:
+    from oauthsync.cli.session import Session
+
+EXIT_INTERRUPTED = 130
+
+
+class Called:
+    """What `run` knows of the call, once the options are parsed."""
+
+    session: "Session | None" = None
+
+
+def run(command: click.Command, args: Sequence[str] | None) -> int:
+    """Run a command; its exit code. Errors become a message, and a JSON document with --json."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    called = Called()
+    try:
+        try:
+            result = command.main(arguments, "oauthsync", standalone_mode=False, obj=called)
+        except BrokenPipeError:
+            raise
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no traceback for users
+            result = _failed(error, called.session, asked_for_json="--json" in arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # The interpreter would try to write the rest once more, and complain.
+        _discard_stdout()
+        return 1 if isinstance(error, BrokenPipeError) else _failed(error, None)
+    return result if isinstance(result, int) else 0
+
+
+def _failed(
+    error: BaseException, session: "Session | None", *, asked_for_json: bool = False
+) -> int:
+    """Tell an error, and give the exit code that it ends the command with."""
+    message, hint, code = _told(error)
+    if session is not None:
+        session.wipe_progress()
+    terminal.tell_labelled("error:", "red", message)
+    if hint:
+        terminal.tell_labelled("hint:", "cyan", hint)
+    if session is not None and not isinstance(error, click.UsageError):
+        asked_for_json = session.json and not session.answered
+    if asked_for_json:
+        terminal.print_json({"error": message, "hint": hint, "exit_code": code})
+    return code
+
+
+def _told(error: BaseException) -> tuple[str, str | None, int]:
+    """An error's message, hint and exit code."""
+    match error:
+        case OauthsyncError():
+            return str(error), error.hint, error.exit_code
+        case click.ClickException():
+            return _wrong_usage(error)
+        case click.Abort() | KeyboardInterrupt():
+            hint = "what was done is kept: call the same command again to go on"
+            return "interrupted", hint, EXIT_INTERRUPTED
+        case OSError(strerror=str(reason)):
+            name = f": {error.filename}" if error.filename else ""
+            return f"the system refused: {reason}{name}", None, 1
+        case _:
+            return _defect(error)
+
+
+def _wrong_usage(error: click.ClickException) -> tuple[str, str, int]:
+    """What is told of an error of click's, in the style of our own."""
+    message = error.format_message().removesuffix(".")
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        message = "the command is missing"  # and not the whole help
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context else "oauthsync"
+    hint = f"`{path} --help` shows what it takes"
+    return message[:1].lower() + message[1:], hint, error.exit_code
+
+
+def _defect(error: BaseException) -> tuple[str, str, int]:
+    """What is told of an error that nobody expected: where it was, and no value that it holds."""
+    from traceback import extract_tb
+
+    place = extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(place.filename)}, line {place.lineno}"  # noqa: PTH119 - light
+    return (
+        f"unexpected {type(error).__name__} in {where}",
+        "this is a defect of oauthsync: please report it, with these two lines",
+        1,
+    )
+
+
+def _discard_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,148 @@
+"""One call of a command, and how it talks to whoever called it."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from oauthsync.cli import terminal
+from oauthsync.errors import UsageError
+from oauthsync.text import visible
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oauthsync.backup import Backup
+    from oauthsync.progress import Progress
+    from oauthsync.render import Renderer
+    from oauthsync.secret import Secret
+    from oauthsync.strictjson import Json
+
+
+class Session:
+    """The common options of a call, its answers, and its questions."""
+
+    def __init__(
+        self, folder: "Path", *, json: bool, quiet: bool, verbose: bool, no_input: bool
+    ) -> None:
+        self.folder = folder
+        self.json = json
+        self.quiet = quiet
+        self.verbose = verbose
+        self.no_input = no_input
+        self.interactive = not no_input and terminal.somebody_there()
+        self.answered = False
+        self._progress: Progress | None = None
+
+    def backup(self) -> "Backup":
+        """The backup folder; close it after use."""
+        from oauthsync.backup import Backup
+        from oauthsync.progress import Pace, progress_on
+
+        def pace(name: str) -> Pace:
+            quota = backup.workspace(name).requests_per_minute
+            return Pace(quota, backup.expected.get(name, 0))
+
+        if not self.folder.is_dir():
+            raise UsageError(
+                f"there is no backup folder {self.folder}", hint="create it, or check --dir"
+            )
+        self._progress = progress_on(sys.stderr, pace, quiet=self.quiet, verbose=self.verbose)
+        backup = Backup(
+            self.folder,
+            listener=self._progress,
+            ask=self.ask_passphrase if self.interactive else None,
+        )
+        return backup
+
+    # --- telling --------------------------------------------------------------------------------
+
+    def answer(self, document: "dict[str, Json]", text: Callable[["Renderer"], str]) -> None:
+        """Print what was asked for: one JSON document, or text for people."""
+        self.wipe_progress()
+        self.answered = True
+        if self.json:
+            terminal.print_json(document)
+        elif shown := text(self._renderer(sys.stdout)):
+            terminal.print_text(shown)
+
+    def report(self, document: "dict[str, Json]", text: Callable[["Renderer"], str]) -> None:
+        """As `answer`, for what was done rather than asked for: --quiet keeps the text back."""
+        self.answer(document, text if not self.quiet else lambda _renderer: "")
+
+    def show(self, text: Callable[["Renderer"], str]) -> None:
+        """Show a person what is going to happen, beside the result."""
+        if not self.quiet:
+            self.wipe_progress()
+            terminal.tell(text(self._renderer(sys.stderr)))
+
+    def say(self, text: str) -> None:
+        """Tell a person what happens."""
+        if not self.quiet:
+            self.wipe_progress()
+            terminal.tell(visible(text))
+
+    def warn(self, text: str) -> None:
+        """Tell a person what is not as it should be, whatever they asked for."""
+        self.wipe_progress()
+        terminal.tell_labelled("warning:", "yellow", text)
+
+    def folded(self, names: "Sequence[str]") -> str:
+        """Names for a message, one below the other."""
+        return self._renderer(sys.stderr).names(names)
+
+    def wipe_progress(self) -> None:
+        """Take the moving line off the terminal, before something else is written there."""
+        if self._progress is not None:
+            self._progress.wipe()
+
+    def _renderer(self, stream: Any) -> "Renderer":
+        from oauthsync.render import Renderer
+
+        return Renderer(
+            color=terminal.wants_color(stream),
+            verbose=self.verbose,
+            width=terminal.width(stream),
+        )
+
+    # --- asking ---------------------------------------------------------------------------------
+
+    def ask_passphrase(self, prompt: str, is_new: bool) -> "Secret":
+        """Ask for a passphrase, hidden; a new one is checked, and typed twice."""
+        from oauthsync.secret import Secret
+
+        self.wipe_progress()
+        while True:
+            typed = terminal.ask_hidden(prompt)
+            problem = _problem_of_new(typed) if is_new else None
+            if problem is None:
+                return Secret(typed)
+            self.warn(problem)
+
+    def ask_secret(self, prompt: str) -> "Secret":
+        """Ask for a client secret or token, hidden; empty where the person gives none."""
+        from oauthsync.secret import Secret
+
+        self.wipe_progress()
+        return Secret(terminal.ask_hidden(prompt))
+
+    def confirm(self, question: str) -> bool:
+        """Ask a yes-or-no question; UsageError where nobody can answer."""
+        self.wipe_progress()
+        if not self.interactive:
+            raise UsageError(
+                "nobody is there to be asked, so nothing was written", hint="add --yes to go ahead"
+            )
+        return terminal.confirm(question)
+
+
+def _problem_of_new(passphrase: str) -> str | None:
+    """Why a new passphrase is not taken, after it was typed a second time; None where it is."""
+    from oauthsync.keys import check_passphrase
+
+    try:
+        check_passphrase(passphrase)
+    except UsageError as error:
+        return f"{error}: {error.hint}"
+    if terminal.ask_hidden("Type it once more") != passphrase:
+        return "the two are not the same: start again"
+    return None
