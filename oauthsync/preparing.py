@@ -117,11 +117,14 @@ def snapshot_with_more(backup: Backup, prepared: Prepared) -> Snapshot | None:
     """The newest earlier export with profiles that the target lacks."""
     known = {profile.id for profile in prepared.source}
     snapshots = backup.snapshots()
+    lost = prepared.snapshot.removed
     for snapshot in snapshots.all(prepared.snapshot.workspace):
         if snapshot.kind != "export" or snapshot.id >= prepared.snapshot.id:
             continue
-        # What the plan's own snapshot has too, the plan has dealt with.
-        if snapshots.profile_ids(snapshot.id) - known:
+        has_more, lost = bool(lost), lost + snapshot.removed
+        # What the plan's own snapshot has too, the plan has dealt with. Most exports have lost
+        # nothing since, and reading them all would take long.
+        if has_more and snapshots.profile_ids(snapshot.id) - known:
             situation = _situation(backup, snapshot, prepared.listing, ())
             lacking = plan.lacking(situation, prepared.options)
             if any(profile.id not in known for profile in lacking):

@@ -112,9 +112,9 @@ def check_sidecar(backup: Backup, *, may_ask: bool) -> Iterator[Check]:
         yield Check(
             "sidecar",
             "warning",
-            f"{path} is also sealed to {', '.join(strangers)}, whom [secrets] does not name",
-            hint="if you know them, name them there, or `oauthsync secrets rekey` leaves them out; if"
-            " nobody added them, the file was replaced: take a copy that you trust",
+            f"{path} is also sealed to {', '.join(strangers)}, not named by [secrets]",
+            hint="if you know them, name them, or leave them out by `oauthsync secrets rekey`;"
+            " if nobody added them, the file was replaced: take a copy that you trust",
         )
         return
     if wanted and wanted != set(secrets.recipients):

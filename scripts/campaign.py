@@ -93,6 +93,8 @@ class Round:
         self.options = Options(on_existing="update", push_secrets=self.rng.random() < 0.2)
         before = contents(self.world.target)
         self._until_complete("import")
+        if self.rng.random() < 0.4:
+            self._until_complete("leftovers")
         if self.rng.random() < 0.2:
             there = [each.document for each in self.world.target.profiles.values()]
             self.twin = next(each for each in there if each["provider"] in PROVIDERS)
@@ -199,6 +201,8 @@ class Round:
             return self._go_on_undoing()
         if what == "twin":
             return self._go_on_with_a_twin()
+        if what == "leftovers":
+            return self._go_on_with_leftovers()
         unfinished = any(run.state in ("running", "incomplete") for run in self.world.runs())
         if unfinished and self.rng.random() < 0.6:
             self.log.append("resume")
@@ -207,6 +211,15 @@ class Round:
             self.log.append("import")
             carried = self.world.carry_out(options=self.options)
         return carried.report.run.state == "complete"
+
+    def _go_on_with_leftovers(self) -> bool:
+        """Runs that a newer import has made superfluous: there is nothing left to do in them."""
+        for run in reversed(self.world.runs()):
+            if run.state in ("running", "incomplete"):
+                self.log.append(f"resume {run.id}")
+                if self.world.resume(run.id).report.run.state != "complete":
+                    return False
+        return True
 
     def _go_on_with_a_twin(self) -> bool:
         """One more profile by hand, which nothing but its id tells from one that is there."""
