@@ -24,7 +24,11 @@ class Answered:
         self._lock = threading.Lock()
 
     def created(self, step: Step, profile: Profile) -> None:
-        """Note a new profile; UnknownOutcomeError where it cannot be new."""
+        """Note a new profile; UnknownOutcomeError where it is not new, or not what was sent."""
+        if profile.app != (step.provider, step.client_id):
+            raise UnknownOutcomeError(
+                f"the API answered with profile {profile.id}, which is one of another app"
+            )
         with self._lock:
             if profile.id in self.known:
                 raise UnknownOutcomeError(

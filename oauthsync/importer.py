@@ -48,6 +48,9 @@ from oauthsync.target import Target, by_id
 WIDTH = 10
 """Steps that are done side by side."""
 
+MAX_JOURNAL_DELAY = 1.0
+"""Seconds between a call's recorded beginning and its request."""
+
 UNANSWERED = 8
 """Calls in a row without an answer that end the first round; four times as many the next one, where
 the target shows that calls were carried out all the same."""
@@ -164,7 +167,8 @@ class Importer:
                 return
             self._do_all(steps, patience)
             if self._target.has_open_calls():
-                self._target.look(expected=len(self._answered.known))
+                listing = self._target.look(expected=len(self._answered.known))
+                self._review(run, listing, before)
             if len(self._planned(run)) < len(steps):
                 stalled, patience = 0, patience * 4
             else:
@@ -233,7 +237,12 @@ class Importer:
             nonlocal call
             if self._stop.is_set():
                 raise SleepInterruptedError
-            call = self._journal.intend(step, self._clock.now(), self._target.steady())
+            began = self._target.steady()
+            call = self._journal.intend(step, self._clock.now(), began)
+            # The call's age is what settling rests on: a journal that was held up for long makes
+            # it wrong. Nothing has gone out yet.
+            if (began.until(self._target.steady()) or 0.0) > MAX_JOURNAL_DELAY:
+                raise NotSentError("the journal was busy for too long, so the call was not made")
 
         def end(outcome: Outcome, detail: str | None = None, ending: Ending | None = None) -> None:
             if call:

@@ -102,7 +102,7 @@ class Session:
 
     # --- reading --------------------------------------------------------------------------------
 
-    def look(self, *, resuming: bool = False) -> Listing:
+    def look(self) -> Listing:
         """The workspace's profiles, after the open calls of earlier runs are settled by them.
 
         Raises as `Target.look` does, and FileError where another process writes to the workspace.
@@ -114,7 +114,7 @@ class Session:
             if self._lock.strangers:
                 self._target.wait_for_strangers()
                 self._lock.strangers_are_gone()
-            listing = self._target.look(expected=expected, resuming=resuming)
+            listing = self._target.look(expected=expected)
             self._take(listing.user_id)
             if not self._lock.strangers:
                 self._looked = self._target.steady()
@@ -193,7 +193,7 @@ class Session:
         """
         if run.state in ("complete", "undone"):
             raise UsageError(f"run {run.id} is {run.state}: there is nothing to carry on")
-        listing = self.look(resuming=True)
+        listing = self.look()
         secrets = self._secrets(step for step in self._journal.steps(run.id) if not step.is_done)
         self._journal.reopen(run)
         return self._carry_on(run, listing, secrets)
@@ -206,7 +206,7 @@ class Session:
         The second is None where there is nothing to do, or `confirm` said no. Raises as
         `Importer.carry_on` does.
         """
-        listing = self.look(resuming=True)
+        listing = self.look()
         made = undo.make(
             self._journal.steps(run.id),
             by_id(listing.profiles),

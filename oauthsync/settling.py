@@ -17,6 +17,7 @@ An `Ending` says how a step ends; where there is none, it is still to be done.
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 from oauthsync import profiles, strictjson
@@ -79,7 +80,7 @@ def uncalled(
             found.update((step.id, _ambiguous(new[key])) for step in group)
         else:
             found.update(
-                (step.id, _adopted(profile))
+                (step.id, replace(_adopted(profile), error="no call of the run created it"))
                 for step, profile in zip_longest(group, new[key])
                 if profile is not None
             )

@@ -41,17 +41,17 @@ class Target:
         self.steady = steady
         self._snapshots = snapshots
 
-    def look(self, *, expected: int = 0, resuming: bool = False) -> Listing:
+    def look(self, *, expected: int = 0) -> Listing:
         """The profiles, after all open calls are over, and settled by this list.
 
         `expected` is how many there probably are. Raises ApiError where they cannot be listed, and
-        StoreError where it is another workspace than it was. An empty list does not tell that; the
-        API is asked where there is something to carry on (`resuming`).
+        StoreError where it is another workspace than it was. An empty list does not tell that, so
+        the API is asked, by one request, where the workspace is known.
         """
         calls = self.journal.open_calls(self.api.workspace)
         self._wait_for(calls)
         listing = self.list(expected=expected)
-        self._check_identity(listing, ask=resuming or bool(calls))
+        self._check_identity(listing)
         self._settle(calls, listing)
         return listing
 
@@ -110,13 +110,13 @@ class Target:
             if ending and ending.target_id:
                 claimed.add(ending.target_id)
 
-    def _check_identity(self, listing: Listing, *, ask: bool) -> None:
+    def _check_identity(self, listing: Listing) -> None:
         """Refuse another workspace under the same name: a token may be in the wrong place."""
         known = next(iter(self._snapshots.all(listing.workspace)), None)
         if known is None:
             return
         found = listing.user_id
-        if found is None and known.user_id is not None and ask:
+        if found is None and known.user_id is not None:
             with suppress(ApiError):  # it takes a privilege of its own
                 answer = self.api.identity().get("id")
                 found = answer if isinstance(answer, int) else None

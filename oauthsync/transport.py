@@ -37,6 +37,10 @@ MAX_BODY = 64 * 1024 * 1024
 CONNECT_TIMEOUT = 10.0
 """Seconds for each address of the server's name, and for TLS."""
 
+UNACKNOWLEDGED = 5.0
+"""Seconds after which what the server has not taken is not sent again: at most the patience that
+settling adds to the server's own time."""
+
 _CHUNK = 64 * 1024
 _HEADERS = {
     "User-Agent": f"oauthsync/{__version__}",
@@ -181,11 +185,22 @@ class _Adapter(HTTPAdapter):
             def request(self, *args: Any, **kwargs: Any) -> None:
                 if self.sock is None:
                     self.connect()
+                    _give_up_unacknowledged(self)
                 adapter.before()
                 adapter.sent = True
                 super().request(*args, **kwargs)
 
         return Watched
+
+
+def _give_up_unacknowledged(connection: Any) -> None:
+    """Let the kernel drop what the server has not taken in time.
+
+    It goes on sending after we have given up, and after the process has died: a request that
+    arrives a minute late would be carried out when everybody takes it for lost.
+    """
+    if option := getattr(socket, "TCP_USER_TIMEOUT", None):  # Linux
+        connection.sock.setsockopt(socket.IPPROTO_TCP, option, int(UNACKNOWLEDGED * 1000))
 
 
 class _Response(HTTPResponse):

@@ -75,6 +75,8 @@ def make(
 def _uncreate(step: Step, profile: Profile | None, *, force: bool) -> NewStep | str | None:
     if profile is None:
         return None
+    if step.state == "adopted" and step.error:
+        return step.error  # somebody else may have made it, and may need it
     if not _is_as_left(step, profile):
         return "it was changed since"
     if profile.uses != 0 and not force:

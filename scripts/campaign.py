@@ -226,7 +226,10 @@ class Round:
         made = [run for run in self.world.runs() if run.kind == "profile"]
         if made:
             self.log.append("resume the twin")
-            return self.world.resume(made[0].id).report.run.state == "complete"
+            return (
+                made[0].state == "complete"
+                or self.world.resume(made[0].id).report.run.state == "complete"
+            )
         self.log.append("a twin")
         step = NewStep(
             action="create",

@@ -119,7 +119,7 @@ def uncalled(
     known = by_id(before).keys() | {each.target_id for each in steps if each.target_id}
     planned = [each for each in steps if each.state == "planned"]
     found = settling.uncalled(planned, by_id(there), known, by_id(before))
-    return {number: ending.error or ending.target_id for number, ending in found.items()}
+    return {number: ending.target_id or ending.error for number, ending in found.items()}
 
 
 def test_in_a_target_that_is_as_it_was_all_is_still_to_be_done() -> None:

@@ -7,6 +7,7 @@ functions: `--help` and `--version` cost no more than click does.
 import io
 import os
 import resource
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -94,12 +95,19 @@ def cli(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of what happened."""
     from oauthsync.cli.run import EXIT_INTERRUPTED, run
 
     # A core dump would hold the secrets that this process has at hand.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    # Who ends a command, be it a person or a supervisor, gets the same: what is in flight is
+    # finished, recorded, and the message says how to go on.
+    signal.signal(signal.SIGTERM, _interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the locale cannot write is shown escaped, as on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
