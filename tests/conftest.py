@@ -3,6 +3,12 @@
 import os
 import signal
 
+from hypothesis import settings
+
+# Half of Hypothesis' default: `scripts/fuzz` and `scripts/campaign` are where long searches belong.
+settings.register_profile("suite", max_examples=50)
+settings.load_profile("suite")
+
 
 def pytest_configure() -> None:
     # A shell starts its background processes with Ctrl-C ignored, and children inherit that.

@@ -10,7 +10,7 @@ from oauthsync.errors import UsageError
 from tests.fuzz_targets import NAMES, open_targets
 from tests.fuzzing import CANARY, UNIT, FindingError, Target, fuzz
 
-EXAMPLES = 200
+EXAMPLES = 80
 
 
 @pytest.fixture(scope="module")
