@@ -11,7 +11,6 @@ is the name so far, and nothing else in braces has a meaning. Pure: no I/O.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -21,7 +20,7 @@ from oauthsync import strictjson
 from oauthsync.errors import UsageError
 from oauthsync.profiles import Profile
 from oauthsync.strictjson import Json
-from oauthsync.tables import Table
+from oauthsync.tables import Table, parse_toml
 from oauthsync.text import inline
 
 _ADVICE = "no secret stands in this file: `oauthsync secrets set` puts it into the sidecar"
@@ -153,7 +152,7 @@ def parse(text: bytes, *, where: str) -> tuple[Override, ...]:
 
     Raises UsageError, which names the file, the entry (the first is `override.1`) and the key.
     """
-    root = Table(Path(where), (), _toml(text, where))
+    root = Table(Path(where), (), parse_toml(Path(where), text))
     root.check_keys(("override",), secret_advice=_ADVICE)
     return from_entries(root.values.get("override", []), where=where)
 
@@ -191,16 +190,3 @@ def _entry(value: object, number: str, where: str) -> Override:
             f"{entry.place()} sets nothing", hint="give it a `name`, a `client_id`, or both"
         )
     return override
-
-
-def _toml(text: bytes, where: str) -> dict[str, object]:
-    try:
-        return tomllib.loads(text.decode("utf-8"))
-    except UnicodeDecodeError:
-        why = "not UTF-8"
-    except tomllib.TOMLDecodeError as error:
-        why = str(error)
-    except (ValueError, RecursionError):  # an integer of thousands of digits, nesting without end
-        why = "a value beyond all bounds"
-    # Not `from` the parser's error: it may hold the whole text, and that a misplaced secret.
-    raise UsageError(f"{where} is not valid TOML: {why}", hint="correct it at that place")

@@ -133,10 +133,11 @@ def read_toml(path: Path) -> Table | None:
         raise UsageError(
             f"cannot read {path}: {error.strerror}", hint="check what it is and its permissions"
         ) from error
-    return Table(path, (), _parse(path, content))
+    return Table(path, (), parse_toml(path, content))
 
 
-def _parse(path: Path, content: bytes) -> dict[str, object]:
+def parse_toml(path: Path, content: bytes) -> dict[str, object]:
+    """The root table of a TOML file; UsageError, which shows nothing of it, where it is none."""
     try:
         return tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError:
@@ -146,6 +147,7 @@ def _parse(path: Path, content: bytes) -> dict[str, object]:
         why = str(error)
     except (ValueError, RecursionError):  # an integer of thousands of digits, nesting without end
         why = "a value beyond all bounds"
+    # Not `from` the parser's error: it may hold the whole text, and that a misplaced secret.
     raise UsageError(f"{path} is not valid TOML: {why}", hint="correct it at that place")
 
 
