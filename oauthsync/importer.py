@@ -51,6 +51,9 @@ WIDTH = 10
 MAX_JOURNAL_DELAY = 1.0
 """Seconds between a call's recorded beginning and its request."""
 
+STALE = 10.0
+"""Seconds after which a listing no longer tells that a profile may be deleted."""
+
 UNANSWERED = 8
 """Calls in a row without an answer that end the first round; four times as many the next one, where
 the target shows that calls were carried out all the same."""
@@ -104,6 +107,7 @@ class Importer:
         self._width = width
         self._stop = threading.Event()
         self._answered = Answered()
+        self._before: Mapping[int, Profile] = {}
 
     def carry_on(self, run_id: int, listing: Listing) -> Report:
         """Bring a run to its end, from wherever it is; `listing` is what a look has just shown.
@@ -115,10 +119,10 @@ class Importer:
         run = self._journal.run(run_id)
         self._check_target(run)
         try:
-            before = self._target.before(run)
-            self._review(run, listing, before)
-            self._work(run, before)
-            return self._verify(run, listing, before)
+            self._before = self._target.before(run)
+            self._review(run, listing)
+            self._work(run)
+            return self._verify(run, listing)
         except SleepInterruptedError:
             raise self._interrupted(run) from None
         except KeyboardInterrupt:
@@ -144,22 +148,22 @@ class Importer:
                 f" {self._api.workspace!r} at {self._api.url}"
             )
 
-    def _review(self, run: Run, listing: Listing, before: Mapping[int, Profile]) -> None:
+    def _review(self, run: Run, listing: Listing) -> None:
         """End the steps that others have made superfluous or impossible since the run began."""
         steps = self._journal.steps(run.id)
         created = {step.target_id for step in steps if step.action == "create" and step.target_id}
         planned = [step for step in steps if step.state == "planned"]
         live = by_id(listing.profiles)
-        endings = settling.uncalled(planned, live, before.keys() | created, before)
+        endings = settling.uncalled(planned, live, self._before.keys() | created, self._before)
         for step in planned:
             if step.id in endings:
                 self._journal.end_step(step, endings[step.id])
 
     # --- rounds ---------------------------------------------------------------------------------
 
-    def _work(self, run: Run, before: Mapping[int, Profile]) -> None:
+    def _work(self, run: Run) -> None:
         """Do what is still to be done, in rounds; what a round leaves open is settled after it."""
-        self._answered.known = before.keys() | self._target.claimed()
+        self._answered.known = self._before.keys() | self._target.claimed()
         stalled, patience = 0, UNANSWERED
         while steps := self._planned(run):
             if stalled == MAX_STALLED:
@@ -168,7 +172,7 @@ class Importer:
             self._do_all(steps, patience)
             if self._target.has_open_calls():
                 listing = self._target.look(expected=len(self._answered.known))
-                self._review(run, listing, before)
+                self._review(run, listing)
             if len(self._planned(run)) < len(steps):
                 stalled, patience = 0, patience * 4
             else:
@@ -220,6 +224,9 @@ class Importer:
     def _do(self, step: Step) -> bool:
         """Do a step; False where the outcome of its call is unknown and has to be settled."""
         try:
+            if ending := self._too_late_to_delete(step):
+                self._journal.end_step(step, ending)
+                return True
             for attempt in self._api.repeating(WRITES_REPEAT):
                 with attempt:
                     self._attempt(step)
@@ -228,6 +235,22 @@ class Importer:
         except (IncompleteError, UsageError) as error:  # it cannot be sent, and was not
             self._journal.end_step(step, Ending("failed", error=str(error)))
         return True
+
+    def _too_late_to_delete(self, step: Step) -> Ending | None:
+        """How a deletion ends whose profile has come into use, or was changed, since the listing.
+
+        In a long run the listing is minutes old, and what is deleted cannot be brought back.
+        """
+        if step.action != "delete" or self._target.looked_within(STALE):
+            return None
+        assert step.target_id is not None
+        try:
+            live = {step.target_id: self._api.get(step.target_id)}
+        except RefusedError as error:
+            if error.status != 404:
+                return Ending("failed", error=str(error))
+            live = {}
+        return settling.uncalled([step], live, self._before, self._before).get(step.id)
 
     def _attempt(self, step: Step) -> None:
         """One call, between its intent and its outcome."""
@@ -304,13 +327,13 @@ class Importer:
 
     # --- the end --------------------------------------------------------------------------------
 
-    def _verify(self, run: Run, listing: Listing, before: Mapping[int, Profile]) -> Report:
+    def _verify(self, run: Run, listing: Listing) -> Report:
         """Compare the target with what the run did."""
         steps = self._journal.steps(run.id)
         seen = self._seen(run, steps, listing)
         own = {step.target_id for step in steps if step.action == "create"}
         # What other runs have created since then is accounted for.
-        known = before.keys() | (self._target.claimed() - own)
+        known = self._before.keys() | (self._target.claimed() - own)
         findings = tuple(settling.findings(steps, seen, known))
         self._end(run, verified=not findings)
         return Report(self._journal.run(run.id), tuple(steps), findings)

@@ -20,6 +20,7 @@ from oauthsync.database import reading, writing
 from oauthsync.errors import StoreError
 from oauthsync.group_commit import GroupCommit
 from oauthsync.runs import (
+    UNFINISHED,
     Action,
     Ending,
     NewRun,
@@ -52,7 +53,7 @@ _METHODS: Mapping[Action, str] = {"create": "POST", "update": "PUT", "delete": "
 
 _RUNS = """
 SELECT r.id, r.kind, t.name, t.url, s.name, r.snapshot_id, r.safety_snapshot_id, r.undoes_run,
-    r.started_at, r.finished_at, r.state, r.verified, r.fingerprint, r.report
+    r.started_at, r.finished_at, r.state, r.verified, r.plan_id, r.fingerprint, r.report
 FROM runs AS r JOIN workspaces AS t ON t.id = r.target_id
 LEFT JOIN workspaces AS s ON s.id = r.source_id
 """
@@ -74,6 +75,14 @@ JOIN runs ON runs.id = run_id AND runs.target_id IN (
         WHERE this.name = :target)
 """
 """Of the runs into a workspace, by whatever name it goes in this folder."""
+
+_OPEN_SINCE = """
+SELECT calls.timeline, calls.began FROM calls JOIN steps ON steps.id = calls.step_id
+JOIN runs ON runs.id = steps.run_id JOIN workspaces AS w ON w.id = runs.target_id
+WHERE calls.outcome IN ('intent', 'unknown') AND (w.name = :target OR (w.url = :url
+    AND NOT EXISTS (SELECT * FROM workspaces WHERE name = :target AND user_id <> w.user_id)))
+"""
+"""Of the runs into what may be the same workspace: an empty one does not tell which it is."""
 
 
 class Journal:
@@ -214,6 +223,17 @@ class Journal:
             if step in steps
         ]
 
+    def open_since(self, target: str, url: str) -> list[Moment]:
+        """When the calls began whose outcome is unknown, to what may be this workspace."""
+        with reading(self._database) as connection:
+            rows = connection.execute(_OPEN_SINCE, {"target": target, "url": url})
+            return [Moment(*row) for row in rows]
+
+    def has_plan(self, plan_id: str) -> bool:
+        """Whether a run that carries out this plan stands here."""
+        with reading(self._database) as connection:
+            return _run_of_plan(connection, plan_id) is not None
+
     def claimed_ids(self, target: str) -> set[int]:
         """The ids in a workspace that steps of any run stand for."""
         with reading(self._database) as connection:
@@ -240,13 +260,22 @@ class Journal:
 
 
 def _check_plan_id(connection: sqlite3.Connection, plan_id: str) -> None:
-    found = connection.execute("SELECT id FROM runs WHERE plan_id = ?", (plan_id,)).fetchone()
+    found = _run_of_plan(connection, plan_id)
     if found is not None:
+        run, state = found
+        carry_on = f"; `oauthsync resume {run}` carries it on" if state in UNFINISHED else ""
         raise StoreError(
-            f"this plan was carried out already, as run {found[0]}",
-            hint=f"`oauthsync runs show {found[0]}` says how far it came; `oauthsync resume"
-            f" {found[0]}` carries it on; `oauthsync plan` makes a new one",
+            f"this plan was carried out already, as run {run}, which is {state} now",
+            hint=f"`oauthsync runs show {run}` says how far it came{carry_on};"
+            " `oauthsync plan` makes a new one",
         )
+
+
+def _run_of_plan(connection: sqlite3.Connection, plan_id: str) -> tuple[int, RunState] | None:
+    found: tuple[int, RunState] | None = connection.execute(
+        "SELECT id, state FROM runs WHERE plan_id = ?", (plan_id,)
+    ).fetchone()
+    return found
 
 
 def _insert_run(connection: sqlite3.Connection, run: NewRun, now: float) -> int:
@@ -305,8 +334,9 @@ def _inserted(cursor: sqlite3.Cursor) -> int:
 
 
 def _run(row: Sequence[Any]) -> Run:
-    *first, verified, fingerprint, report = row
-    columns = (*first, None if verified is None else bool(verified), fingerprint, _object(report))
+    *first, verified, plan_id, fingerprint, report = row
+    is_verified = None if verified is None else bool(verified)
+    columns = (*first, is_verified, plan_id, fingerprint, _object(report))
     return Run(*columns)
 
 

@@ -7,12 +7,12 @@ There is no other way to write to a workspace than a `Session`.
 
 import secrets as random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from oauthsync import files, plan, plan_file, undo
 from oauthsync.api import Api
-from oauthsync.backup import Backup, workspace_key
+from oauthsync.backup import Backup
 from oauthsync.config import Workspace
 from oauthsync.errors import IncompleteError, OauthsyncError, UsageError
 from oauthsync.importer import WIDTH, Importer, Report, SecretLookup
@@ -29,9 +29,9 @@ from oauthsync.preparing import (
     snapshot_with_more,
 )
 from oauthsync.profiles import Profile
-from oauthsync.runs import NewRun, NewStep, Run, RunKind, Step
+from oauthsync.runs import UNFINISHED, NewRun, NewStep, Run, RunKind, Step
 from oauthsync.snapshots import Listing, Snapshot, Snapshots
-from oauthsync.steady import Moment, Steady, steady
+from oauthsync.steady import Steady, steady
 from oauthsync.strictjson import Json
 from oauthsync.target import Target, by_id
 
@@ -92,10 +92,9 @@ class Session:
         self._api = api
         self._lock = lock
         self._width = width
-        self._snapshots = backup.snapshots(create=True)
+        self._snapshots = backup.snapshots()
         self._journal = backup.journal()
         self._sidecar = Sidecar(backup)
-        self._looked: Moment | None = None
         self._target = Target(
             api, self._journal, self._snapshots, listener=backup.listener, steady=steady
         )
@@ -109,21 +108,16 @@ class Session:
         """
         known = next(iter(self._snapshots.all(self.workspace.name)), None)
         self.backup.expected[self.workspace.name] = expected = known.profiles if known else 0
-        self._take(known.user_id if known else None)
+        if known and known.user_id is not None:
+            self._lock.take(known.user_id)
         while True:
             if self._lock.strangers:
                 self._target.wait_for_strangers()
                 self._lock.strangers_are_gone()
+            self._lock.watch()
             listing = self._target.look(expected=expected)
-            self._take(listing.user_id)
-            if not self._lock.strangers:
-                self._looked = self._target.steady()
+            if not self._lock.take(listing.user_id):
                 return listing
-
-    def _take(self, user_id: int | None) -> None:
-        """Lock the workspace by its own id, which it has whatever token it is reached with."""
-        if user_id is not None:
-            self._lock.take(f"{self._api.url}\0{user_id}")
 
     def prepare(self, snapshot: Snapshot, options: Options) -> Prepared:
         """The plan, made from what a look at the target shows."""
@@ -191,7 +185,7 @@ class Session:
         What others have changed in the target since the run began is left as it is, and what they
         created in place of a step is adopted. Raises as `Importer.carry_on` does.
         """
-        if run.state in ("complete", "undone"):
+        if run.state not in UNFINISHED:
             raise UsageError(f"run {run.id} is {run.state}: there is nothing to carry on")
         listing = self.look()
         secrets = self._secrets(step for step in self._journal.steps(run.id) if not step.is_done)
@@ -239,9 +233,8 @@ class Session:
     ) -> Carried:
         """Journal a run that changes what `listing` shows, and carry it out."""
         secrets = self._secrets(steps)
-        age = self._looked.until(self._target.steady()) if self._looked else None
         # What has changed since then is dealt with as after a crash.
-        now = listing if age is not None and age <= FRESH else self.look()
+        now = listing if self._target.looked_within(FRESH) else self.look()
         safety, _ = self._snapshots.add(listing, "safety")
         run = self._journal.begin(
             NewRun(
@@ -267,13 +260,13 @@ class Session:
         return lambda _provider, _client_id: None
 
     def _carry_on(self, run: Run, listing: Listing, secrets: SecretLookup) -> Carried:
-        self._lock.mark()
+        self._lock.mark(run.plan_id)
         report = Importer(self._target, secrets, width=self._width).carry_on(run.id, listing)
         return Carried(report, _in_use(self._snapshots, report))
 
     def close(self) -> None:
         """Leave no mark where no call of this folder is under way."""
-        if not self._target.has_open_calls():
+        if not self._journal.open_since(self.workspace.name, self._api.url):
             self._lock.unmark()
 
 
@@ -285,15 +278,20 @@ def open_session(
 
     Raises FileError where another process holds it.
     """
-    what = f"the folder {backup.folder}"
-    with (
-        files.locked(backup.folder / FOLDER_LOCK, what=what, shared=True),
-        TargetLock(
-            backup.state_folder / "locks", backup.folder, what=f"workspace {workspace.name!r}"
-        ) as lock,
-        backup.api(workspace) as api,
-    ):
-        lock.take(workspace_key(workspace.url, workspace.token()))
+    folder_lock = backup.folder / FOLDER_LOCK
+    with ExitStack() as stack:
+        stack.enter_context(
+            files.locked(folder_lock, what=f"the folder {backup.folder}", shared=True)
+        )
+        api = stack.enter_context(backup.api(workspace))
+        backup.database(create=True)
+        lock = TargetLock(
+            backup.state_folder / "locks",
+            api.url,
+            backup.journal().has_plan,
+            what=f"workspace {workspace.name!r}",
+        )
+        stack.enter_context(lock)
         session = Session(backup, workspace, api, lock, width=width, steady=steady)
         try:
             yield session
@@ -311,7 +309,7 @@ def find_run(backup: Backup, run_id: int | None, *, unfinished: bool) -> Run:
     if run_id is not None:
         return journal.run(run_id)
     for run in journal.runs():
-        if not unfinished or run.state in ("running", "incomplete"):
+        if not unfinished or run.state in UNFINISHED:
             return run
     what = "unfinished run" if unfinished else "run"
     raise UsageError(f"there is no {what}", hint="`oauthsync runs` lists the runs")

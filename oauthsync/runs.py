@@ -15,6 +15,9 @@ from oauthsync.strictjson import Json
 
 RunKind: TypeAlias = Literal["import", "undo", "profile"]
 RunState: TypeAlias = Literal["running", "complete", "incomplete", "undone"]
+UNFINISHED: tuple[RunState, ...] = ("running", "incomplete")
+"""The states of a run that can be carried on."""
+
 Action: TypeAlias = Literal["create", "update", "delete"]
 StepState: TypeAlias = Literal["planned", "done", "adopted", "failed"]
 Outcome: TypeAlias = Literal["done", "refused", "not sent", "unknown", "settled"]
@@ -134,6 +137,7 @@ class Run:
     finished_at: str | None
     state: RunState
     verified: bool | None
+    plan_id: str
     fingerprint: str
     report: Mapping[str, Json]
 

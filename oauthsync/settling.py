@@ -3,8 +3,8 @@
 A profile is new where it was not there when its run began, and no step stands for it yet.
 
 - A POST went out, and nobody knows more: the one new profile with the step's provider, name and
-  client id is its own. Where there is none, the call is repeated; where there are several, the step
-  fails.
+  client id is its own, be it with other spaces or case in its name. Where there is none, the call
+  is repeated; where there are several, the step fails.
 - A PUT is repeated, unless the profile has become what was sent: then that is adopted. (It has not
   become so where it was so before: what was sent anew is its secret, which no list shows.)
 - A DELETE is repeated, unless the profile is gone: then it is done.
@@ -47,7 +47,7 @@ def called(step: Step, live: Live, known: Collection[int], before: Live) -> Endi
     profile, earlier = live.get(step.target_id or 0), before.get(step.target_id or 0)
     match step.action:
         case "create":
-            return _created([each for each in _new(live, known) if each.key == step.key])
+            return _created(step, list(_new(live, known)))
         case "update" if profile and earlier and _differing(step, earlier):
             return None if _differing(step, profile) else _adopted(profile)
         case "delete" if profile is None:
@@ -106,10 +106,20 @@ def _new(live: Live, known: Collection[int]) -> Iterator[Profile]:
     return (profile for profile in live.values() if profile.id not in known)
 
 
-def _created(candidates: Sequence[Profile]) -> Ending | None:
+def _created(step: Step, new: Sequence[Profile]) -> Ending | None:
+    candidates = [profile for profile in new if profile.key == step.key]
+    if not candidates:  # an API may tidy up a name before it stores it
+        tidy = (step.provider, _tidy(step.name), step.client_id)
+        candidates = [
+            each for each in new if (each.provider, _tidy(each.name), each.client_id) == tidy
+        ]
     if len(candidates) > 1:
         return _ambiguous(candidates)
     return _adopted(candidates[0]) if candidates else None
+
+
+def _tidy(name: str) -> str:
+    return " ".join(name.split()).casefold()
 
 
 def _adopted(profile: Profile) -> Ending:
@@ -148,7 +158,7 @@ def _finding(step: Step, profile: Profile | None) -> Iterator[str]:
     elif differing := _differing(step, profile):
         yield (
             f"profile {step.target_id} ({step.name!r}) is not as it was sent:"
-            f" {', '.join(differing)}"
+            f" {', '.join(differing)}; `oauthsync import --on-existing update` sends it again"
         )
 
 

@@ -15,9 +15,9 @@ from oauthsync.events import Listener, Waiting, ignore
 from oauthsync.exporter import read_listing
 from oauthsync.journal import Journal
 from oauthsync.profiles import Profile
-from oauthsync.runs import OpenCall, Run
+from oauthsync.runs import Ending, OpenCall, Run
 from oauthsync.snapshots import Listing, Snapshots
-from oauthsync.steady import Steady, steady
+from oauthsync.steady import Moment, Steady, steady
 
 PATIENCE = 5.0
 """Seconds beyond the server's own timeout until a call is over: for its way to the server."""
@@ -40,6 +40,7 @@ class Target:
         self.listener = listener
         self.steady = steady
         self._snapshots = snapshots
+        self._looked: Moment | None = None
 
     def look(self, *, expected: int = 0) -> Listing:
         """The profiles, after all open calls are over, and settled by this list.
@@ -48,8 +49,9 @@ class Target:
         StoreError where it is another workspace than it was. An empty list does not tell that, so
         the API is asked, by one request, where the workspace is known.
         """
+        self._wait_for(self.journal.open_since(self.api.workspace, self.api.url))
         calls = self.journal.open_calls(self.api.workspace)
-        self._wait_for(calls)
+        self._looked = self.steady()
         listing = self.list(expected=expected)
         self._check_identity(listing)
         self._settle(calls, listing)
@@ -58,6 +60,11 @@ class Target:
     def list(self, *, expected: int) -> Listing:
         """The profiles, as they are now. Raises ApiError."""
         return read_listing(self.api, expected=expected, listener=self.listener)
+
+    def looked_within(self, seconds: float) -> bool:
+        """Whether what the last look has shown is not older than that."""
+        age = self._looked.until(self.steady()) if self._looked else None
+        return age is not None and age <= seconds
 
     def has_open_calls(self) -> bool:
         """Whether there are calls whose outcome is unknown."""
@@ -85,9 +92,9 @@ class Target:
         """Seconds after which the server can no longer be working on a call."""
         return self.api.server_timeout + PATIENCE
 
-    def _wait_for(self, calls: Sequence[OpenCall]) -> None:
+    def _wait_for(self, calls: Sequence[Moment]) -> None:
         now = self.steady()
-        ages = [call.began.until(now) for call in calls]
+        ages = [began.until(now) for began in calls]
         # A call from before the machine was started may, for all we know, have begun just now.
         self._wait(max((self._over - (age or 0.0) for age in ages), default=0.0))
 
@@ -101,11 +108,14 @@ class Target:
         claimed = self.claimed()
         before: dict[int, Mapping[int, Profile]] = {}
         for call in calls:
-            run = call.step.run
-            if run not in before:
-                before[run] = self.before(self.journal.run(run))
-            known = before[run].keys() | claimed
-            ending = settling.called(call.step, live, known, before[run])
+            run = self.journal.run(call.step.run)
+            if run.safety_snapshot is None:
+                ending: Ending | None = Ending("failed", error="what was there before is not known")
+            else:
+                if run.id not in before:
+                    before[run.id] = self.before(run)
+                known = before[run.id].keys() | claimed
+                ending = settling.called(call.step, live, known, before[run.id])
             self.journal.end_call(call.id, "settled", self.api.clock.now(), ending=ending)
             if ending and ending.target_id:
                 claimed.add(ending.target_id)

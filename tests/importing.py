@@ -71,13 +71,21 @@ class Crash(BaseException):
 class Points:
     """The points at which a process can die: at point number `crash_at` (from 1), or at the first
     one that is called `crash_on`. From then on each of its threads stops at its next point.
+
+    `meanwhile` is what others do while the process is at such a point for the first time.
     """
 
-    def __init__(self, crash_at: int | None = None, crash_on: str | None = None) -> None:
+    def __init__(
+        self,
+        crash_at: int | None = None,
+        crash_on: str | None = None,
+        meanwhile: Mapping[str, Callable[[], object]] | None = None,
+    ) -> None:
         self.passed: list[str] = []
         self.is_dead = False
         self._crash_at = crash_at
         self._crash_on = crash_on
+        self._meanwhile = dict(meanwhile or {})
         self._lock = threading.Lock()
 
     def reach(self, what: str) -> None:
@@ -86,6 +94,8 @@ class Points:
             if self.is_dead or len(self.passed) == self._crash_at or what == self._crash_on:
                 self.is_dead = True
                 raise Crash(what)
+            if act := self._meanwhile.pop(what, None):
+                act()
 
 
 class TappedJournal(Journal):

@@ -22,7 +22,7 @@ from oauthsync.runs import NewStep
 from oauthsync.sandbox import Fault, Request
 from oauthsync.sandbox.faults import BROKEN
 from oauthsync.snapshots import Listing
-from tests.importing import Content, World, content_of, contents, scratch, secret_of
+from tests.importing import Content, Points, World, content_of, contents, scratch, secret_of
 from tests.invariants import check_invariants
 
 OVER = 45.0
@@ -198,6 +198,40 @@ def test_a_slow_answer_is_an_answer(world: World) -> None:
     carried = world.carry_out()
     check_invariants(world, wanted)
     assert (states(carried), waits(world)) == ({"done": 5}, [])
+
+
+def test_a_call_whose_journal_was_held_up_is_not_sent_but_begun_anew(world: World) -> None:
+    """Its recorded age would be wrong by then, and settling rests on that."""
+    wanted = fill(world)
+    world.points = Points(meanwhile={"after intend": lambda: world.clock.sleep(1.5)})
+    world.carry_out()
+    check_invariants(world, wanted)
+    with world.backup() as backup:
+        outcomes = Counter(
+            outcome
+            for (outcome,) in backup.database().execute("SELECT outcome FROM calls").fetchall()
+        )
+    assert outcomes["not sent"] >= 1
+    assert outcomes["done"] == len(world.writes) == 5
+
+
+def test_what_others_create_while_a_call_is_settled_is_not_created_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look that settles it shows that, too."""
+    wanted = fill(world)
+    monkeypatch.setattr(importer, "UNANSWERED", 1)
+    world.width = 1
+    world.sandbox.faults = [Fault("reset", "POST", times=1)]
+    world.points = Points(
+        meanwhile={
+            "after end_call unknown": lambda: world.target.create("hubspot", "app 2", "app-2")
+        }
+    )
+    carried = world.carry_out()
+    assert states(carried) == {"done": 4, "adopted": 1}
+    assert len([request for request in world.writes if request.applied]) == 4
+    assert sum(contents(world.target).values()) == sum(wanted.values())
 
 
 def test_a_late_write_just_before_the_server_gives_up_is_found(world: World) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +23,7 @@ from oauthsync.restore import (
 )
 from oauthsync.runs import NewStep
 from oauthsync.sandbox import Fault
-from tests.importing import Crash, Points, World, content_of, contents, scratch
+from tests.importing import Content, Crash, Points, World, content_of, contents, scratch
 from tests.invariants import check_invariants
 from tests.test_importer import OVER, UPDATE, fill, states, waits
 
@@ -82,25 +83,104 @@ def test_a_migration_of_250_into_an_empty_workspace_sends_250_posts() -> None:
 
 def test_a_second_import_into_the_same_target_is_refused(world: World) -> None:
     fill(world)
-    with world.session():
+    with world.session() as session:
+        session.look()
         with pytest.raises(FileError, match="'prod' is in use by another"):
             world.carry_out()
         world.carry_out("dev")  # another target is free
 
 
 def test_a_second_import_is_refused_whatever_token_and_folder_it_comes_with(world: World) -> None:
-    """Where the workspace's own id is known, it is locked by that, too."""
     wanted = fill(world)
-    world.export("prod")
-    other = world.other_folder()
-    world.sandbox._numbers["canary-token-second"] = 1
-    other.tokens = {**world.tokens, "PROD_TOKEN": "canary-token-second"}
+    other = with_a_second_token(world)
     with world.session() as session:
         session.look()
         with pytest.raises(FileError, match="is in use"):
             other.carry_out()
     other.carry_out()
     check_invariants(other, wanted)
+
+
+def fill_without_twins(world: World) -> Counter[Content]:
+    """Profiles to import that can be told apart, by whoever looks; all of the target."""
+    for number in range(3):
+        world.source.create("hubspot", f"app {number}", "app")
+    world.target.create("jira", "another", "app")
+    world.file_secrets()
+    world.export()
+    return contents(world.source) + contents(world.target)
+
+
+def with_a_second_token(world: World) -> World:
+    """Another folder of the same user, and another token of the target."""
+    other = world.other_folder()
+    world.sandbox._numbers["canary-token-second"] = 1
+    other.tokens = {**world.tokens, "PROD_TOKEN": "canary-token-second"}
+    return other
+
+
+def test_an_empty_workspace_does_not_tell_its_id_so_all_others_are_kept_out(world: World) -> None:
+    world.source.create("hubspot", "app", "app")
+    world.file_secrets()
+    world.export()
+    other = with_a_second_token(world)
+    for first, second in ((world, other), (other, world)):
+        with first.session() as session:
+            assert session.look().profiles == ()
+            with pytest.raises(FileError, match="empty workspaces cannot be told .* is in use"):
+                second.carry_out()
+    other.carry_out()
+    assert states(world.carry_out()) == {}
+    assert contents(world.target) == contents(world.source)
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+def test_what_another_wrote_before_the_workspaces_id_was_known_is_seen(
+    world: World, crashes: bool
+) -> None:
+    """Here the target is listed, then there it is written to, then here it is locked."""
+    wanted = fill_without_twins(world)
+    other = with_a_second_token(world)
+
+    def write() -> None:
+        if crashes:
+            other.points = Points(crash_on="after POST")
+            with pytest.raises(Crash):
+                other.carry_out()
+        else:
+            other.carry_out()
+
+    world.points = Points(meanwhile={"after GET": write})
+    carried = world.carry_out()
+    assert contents(world.target) == wanted
+    assert waits(world) == ([OVER] if crashes else [])
+    assert carried.report.run.state == "complete"
+
+
+def test_an_open_call_is_waited_for_under_whatever_name(world: World) -> None:
+    """While the target is empty, only its URL tells that it may be the same."""
+    world.source.create("hubspot", "app", "app")
+    world.file_secrets()
+    world.export()
+    stopped_after_an_unanswered_post(world)
+    with (world.folder / "oauthsync.toml").open("a") as file:
+        file.write(f'[workspaces.again]\nurl = "{world.sandbox.url}"\ntoken_env = "PROD_TOKEN"\n')
+    assert states(world.carry_out("again")) == {}
+    assert waits(world) == [OVER]
+    assert states(world.resume()) == {"adopted": 1}
+    assert contents(world.target) == contents(world.source)
+
+
+def test_an_open_call_that_a_restored_database_does_not_know_is_waited_for(world: World) -> None:
+    world.source.create("hubspot", "app", "app")
+    world.file_secrets()
+    world.export()
+    copy = (world.folder / "oauthsync.db").read_bytes()
+    stopped_after_an_unanswered_post(world)
+    (world.folder / "oauthsync.db").write_bytes(copy)
+    assert states(world.carry_out()) == {}
+    assert waits(world) == [OVER]
+    assert contents(world.target) == contents(world.source)
 
 
 def test_another_folder_waits_for_what_an_unfinished_import_may_still_do(world: World) -> None:
@@ -145,6 +225,19 @@ def test_a_run_whose_safety_snapshot_is_gone_is_not_carried_on(world: World) -> 
     with pytest.raises(StoreError, match="was pruned") as caught:
         world.resume()
     assert "new `oauthsync import`" in (caught.value.hint or "")
+
+
+def test_an_open_call_of_a_run_whose_safety_snapshot_is_gone_does_not_bar_the_target(
+    world: World,
+) -> None:
+    """What became of it cannot be told; a new plan is made from what is there."""
+    wanted = fill_without_twins(world)
+    stopped_after_an_unanswered_post(world)
+    with world.backup() as backup:
+        backup.database().execute("UPDATE runs SET safety_snapshot_id = NULL")
+    assert world.carry_out().report.run.state == "complete"
+    assert contents(world.target) == wanted
+    assert "what was there before is not known" in {step.error for step in world.steps(1)}
 
 
 def test_resuming_in_another_workspace_that_is_empty_is_refused(world: World) -> None:
@@ -423,6 +516,55 @@ def test_a_profile_that_came_into_use_while_an_undo_was_cut_off_is_kept(world: W
     assert [step.error for step in resumed.report.steps if not step.is_done] == [
         "it came into use since the run began"
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "ending"),
+    [
+        ({"shared_accounts_count": 1}, ("failed", "it came into use since the run began")),
+        ({"name": "renamed"}, ("failed", "it was changed since the run began")),
+        (None, ("done", None)),  # it was deleted by others
+    ],
+)
+def test_what_others_do_during_a_long_undo_is_seen_before_each_deletion(
+    world: World, change: dict[str, Any] | None, ending: tuple[str, str | None]
+) -> None:
+    fill(world, count=1)
+    carried = world.carry_out()
+    first = carried.report.steps[0].target_id  # which is deleted last
+    assert first is not None
+
+    def others() -> None:
+        world.clock.sleep(11.0)
+        if change is None:
+            world.target.delete(first)
+        else:
+            world.target.update(first, **change)
+
+    world.width = 1
+    world.points = Points(meanwhile={"after DELETE": others})
+    world.sandbox.requests.clear()
+    world.undo()
+    assert [(step.state, step.error) for step in world.steps(2)] == [
+        *[("done", None)] * (len(carried.report.steps) - 1),
+        ending,
+    ]
+    assert (first in world.target.profiles) == (change is not None)
+    assert calls(world)[:4] == ["GET list", "DELETE delete", "GET get", "DELETE delete"]
+
+
+def test_undo_leaves_what_no_call_of_the_run_created(world: World) -> None:
+    wanted = fill(world, count=1)
+    with world.session() as session:
+        chosen = session.backup.snapshots().find("latest", "dev")
+        prepared = session.prepare(chosen, Options())
+        world.clock.sleep(61.0)
+        theirs = world.target.create("slack", "with a token", "app").id
+        session.carry_out(prepared)
+    assert contents(world.target) == wanted
+    world.undo()
+    assert theirs in world.target.profiles
+    assert len(world.target.profiles) == 2
 
 
 def test_after_an_undo_the_same_import_can_be_done_again(world: World) -> None:
