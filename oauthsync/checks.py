@@ -14,7 +14,7 @@ from operator import attrgetter
 
 from sqlite_utils import Database
 
-from oauthsync import profiles, strictjson, versions
+from oauthsync import profiles, versions
 from oauthsync.database import reading
 from oauthsync.versions import Columns
 
@@ -130,7 +130,8 @@ class _Replay:
     ) -> "_Version":
         digest = hashlib.sha256(document).hexdigest()
         try:
-            is_sound = versions.columns(strictjson.parse(document), digest) == columns
+            profile = profiles.from_document(document)
+            is_sound = versions.columns(profile, digest) == columns
         except ValueError:
             is_sound = False
         if not is_sound:
@@ -138,8 +139,7 @@ class _Replay:
                 f"profile {profile_id}, as of snapshot {snapshot}: its columns do not match its"
                 " document"
             )
-        _, _, provider, _, client_id, *_ = columns
-        is_restorable = is_sound and (provider, client_id) in self._apps
+        is_restorable = is_sound and profile.app in self._apps
         return _Version(
             profile_id, end, profiles.digest_line(profile_id, digest), is_sound, is_restorable
         )

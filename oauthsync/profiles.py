@@ -36,9 +36,9 @@ class MalformedProfileError(ValueError):
 class Profile:
     """One custom OAuth profile.
 
-    `client_id` is None where `data` holds none; `user_id` is the workspace it lives in, and `uses`
-    how many connections and customers use it, None where the API does not tell. `document` is the
-    canonical JSON of all that the API returned, in UTF-8.
+    `client_id` is None where `data` holds none; `user_id` is the workspace it lives in;
+    `connections` and `customers` are how many use it, None where the API does not tell. `document`
+    is the canonical JSON of all that the API returned, in UTF-8.
     """
 
     id: int
@@ -46,7 +46,8 @@ class Profile:
     provider: str
     client_id: str | None
     user_id: int | None
-    uses: int | None
+    connections: int | None
+    customers: int | None
     document: bytes = field(repr=False)
 
     @property
@@ -58,6 +59,13 @@ class Profile:
     def app(self) -> tuple[str, str | None]:
         """The OAuth app that a secret belongs to: provider and client id."""
         return (self.provider, self.client_id)
+
+    @property
+    def uses(self) -> int | None:
+        """How many connections and customers use it; None where one of both is not known."""
+        if self.connections is None or self.customers is None:
+            return None
+        return self.connections + self.customers
 
     @property
     def digest(self) -> str:
@@ -113,23 +121,6 @@ def from_document(document: bytes) -> Profile:
 
 
 def _profile(value: Json, document: bytes) -> Profile:
-    profile_id, name, provider, client_id = essentials(value)
-    assert isinstance(value, dict)
-    user_id = value.get("user_id")
-    return Profile(
-        id=profile_id,
-        name=name,
-        # A workspace has thousands of profiles of a few providers.
-        provider=sys.intern(provider),
-        client_id=client_id,
-        user_id=user_id if is_id(user_id) else None,
-        uses=_uses(value.get(COUNTS[0]), value.get(COUNTS[1])),
-        document=document,
-    )
-
-
-def essentials(value: Json) -> tuple[int, str, str, str | None]:
-    """Id, name, provider and client id of a profile's JSON; raises as `from_json`."""
     if not isinstance(value, dict):
         raise MalformedProfileError("a profile is not an object")
     profile_id = value.get("id")
@@ -141,7 +132,18 @@ def essentials(value: Json) -> tuple[int, str, str, str | None]:
     client_id = data.get("client_id") if data else None
     if client_id is not None and not isinstance(client_id, str):
         raise MalformedProfileError("a profile's `data.client_id` is not a string")
-    return profile_id, _string(value, "name"), _string(value, "provider"), client_id
+    user_id = value.get("user_id")
+    return Profile(
+        id=profile_id,
+        name=_string(value, "name"),
+        # A workspace has thousands of profiles of a few providers.
+        provider=sys.intern(_string(value, "provider")),
+        client_id=client_id,
+        user_id=user_id if is_id(user_id) else None,
+        connections=_count(value.get(COUNTS[0])),
+        customers=_count(value.get(COUNTS[1])),
+        document=document,
+    )
 
 
 def is_id(value: Json) -> TypeGuard[int]:
@@ -160,11 +162,8 @@ def _string(value: dict[str, Json], name: str) -> str:
     return found
 
 
-def _uses(connections: Json, customers: Json) -> int | None:
-    # A negative count is none that could be trusted to cancel out another.
-    if type(connections) is int and type(customers) is int and min(connections, customers) >= 0:
-        return connections + customers
-    return None
+def _count(value: Json) -> int | None:
+    return value if type(value) is int and 0 <= value <= MAX_ID else None
 
 
 def digest(profiles: Iterable[Profile]) -> str:

@@ -51,11 +51,8 @@ CREATE TABLE profile_versions (
     provider TEXT NOT NULL,
     name TEXT NOT NULL,
     client_id TEXT,
-    user_id INTEGER,
     shared_accounts_count INTEGER,
     oem_customers_count INTEGER,
-    created_at TEXT,
-    updated_at TEXT,
     document TEXT NOT NULL,
     UNIQUE (workspace_id, profile_id, first_snapshot)
 ) STRICT;
@@ -70,8 +67,7 @@ CREATE INDEX versions_by_end_snapshot ON profile_versions(end_snapshot)
 
 CREATE VIEW snapshot_profiles AS
 SELECT s.id AS snapshot_id, w.name AS workspace, s.taken_at, s.kind, v.profile_id, v.provider,
-    v.name, v.client_id, v.shared_accounts_count, v.oem_customers_count, v.created_at,
-    v.updated_at, v.document
+    v.name, v.client_id, v.shared_accounts_count, v.oem_customers_count, v.document
 FROM snapshots AS s
 JOIN workspaces AS w ON w.id = s.workspace_id
 JOIN profile_versions AS v ON v.workspace_id = s.workspace_id AND v.first_snapshot <= s.id

@@ -13,44 +13,26 @@ from collections.abc import Iterable, Iterator
 
 from oauthsync import profiles
 from oauthsync.errors import StoreError
-from oauthsync.profiles import MAX_ID, Difference, Profile
-from oauthsync.strictjson import Json
+from oauthsync.profiles import Difference, Profile
 
 BEGINNING = -(2**63)
 """Before any snapshot."""
 
 Columns = tuple[int | str | None, ...]
-"""`profile_id` to `updated_at`, in the table's order."""
+"""`profile_id` to `oem_customers_count`, in the table's order."""
 
 
-def columns(fields: Json, digest: str) -> Columns:
-    """The columns of a profile's JSON; a value of another type than its column is NULL there.
-
-    `digest` is its document's. Raises MalformedProfileError where it is no profile.
-    """
-    profile_id, name, provider, client_id = profiles.essentials(fields)
-    assert isinstance(fields, dict)
-    user_id = fields.get("user_id")
+def columns(profile: Profile, digest: str) -> Columns:
+    """What a profile's columns hold; `digest` is its document's."""
     return (
-        profile_id,
+        profile.id,
         digest,
-        provider,
-        name,
-        client_id,
-        user_id if profiles.is_id(user_id) else None,
-        _integer(fields.get("shared_accounts_count")),
-        _integer(fields.get("oem_customers_count")),
-        _text(fields.get("created_at")),
-        _text(fields.get("updated_at")),
+        profile.provider,
+        profile.name,
+        profile.client_id,
+        profile.connections,
+        profile.customers,
     )
-
-
-def _integer(value: Json) -> int | None:
-    return value if type(value) is int and abs(value) <= MAX_ID else None
-
-
-def _text(value: Json) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def store(
@@ -73,10 +55,10 @@ def store(
     connection.executemany("UPDATE profile_versions SET end_snapshot = ? WHERE id = ?", ended)
     connection.executemany(
         "INSERT INTO profile_versions (workspace_id, first_snapshot, profile_id, digest, provider,"
-        " name, client_id, user_id, shared_accounts_count, oem_customers_count, created_at,"
-        " updated_at, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))",
+        " name, client_id, shared_accounts_count, oem_customers_count, document)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))",
         (
-            (workspace_id, snapshot_id, *columns(profile.fields, profile.digest), profile.document)
+            (workspace_id, snapshot_id, *columns(profile, profile.digest), profile.document)
             for profile in new.values()
         ),
     )
@@ -103,8 +85,8 @@ def begun(
     # A hostile file may hold values of any type in any column; what is computed with is cast.
     rows = connection.execute(
         "SELECT workspace_id, CAST(profile_id AS INTEGER), CAST(end_snapshot AS INTEGER),"
-        " CAST(document AS BLOB), profile_id, digest, provider, name, client_id, user_id,"
-        " shared_accounts_count, oem_customers_count, created_at, updated_at"
+        " CAST(document AS BLOB), profile_id, digest, provider, name, client_id,"
+        " shared_accounts_count, oem_customers_count"
         " FROM profile_versions WHERE first_snapshot > ? AND first_snapshot <= ?",
         (after, up_to),
     )
