@@ -164,6 +164,8 @@ class Config:
 
     def _nothing_named(self) -> UsageError:
         hint = f"name one, or set default_workspace in {self.file}"
+        if not self.file.exists():
+            hint = f"`oauthsync init` writes {self.file}"
         if not self.defines_workspaces:
             hint += f", or set both {_TOKEN_VARIABLE} and {_HOST_VARIABLE}"
         if known := self._known():

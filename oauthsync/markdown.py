@@ -5,7 +5,7 @@ where nothing is markup: no HTML, no link, no @mention and no #reference, whatev
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from oauthsync.render import MARKS, summary
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from oauthsync.restore import Prepared
 
 OPEN = 20
-"""Rows of a table that stand open; a longer one is there to be unfolded."""
+"""Lines of a list or table that stand open; a longer one is there to be unfolded."""
 
 _HEADERS = ("", "provider", "name", "client id", "id", "why")
 
@@ -48,18 +48,24 @@ def code(text: str) -> str:
     return f"{fence}{pad}{shown}{pad}{fence}"
 
 
-def _cautions(cautions: Iterable[str]) -> list[str]:
+def _cautions(cautions: Sequence[str]) -> list[str]:
+    if not cautions:
+        return []
     told = [f"- {code(caution)}" for caution in cautions]
-    return ["", "**To be confirmed with `--yes`:**", "", *told] if told else []
+    return ["", "**To be confirmed with `--yes`:**", *_folded(told, len(told), "reasons")]
 
 
-def _table(steps: list["Step"]) -> list[str]:
+def _table(steps: Sequence["Step"]) -> list[str]:
     if not steps:
         return []
     rows = [_row(_HEADERS), _row("---" for _ in _HEADERS), *map(_step, steps)]
-    if len(steps) <= OPEN:
-        return ["", *rows]
-    return ["", f"<details><summary>{len(steps)} steps</summary>", "", *rows, "", "</details>"]
+    return _folded(rows, len(steps), "steps")
+
+
+def _folded(lines: Sequence[str], count: int, what: str) -> list[str]:
+    if count <= OPEN:
+        return ["", *lines]
+    return ["", f"<details><summary>{count} {what}</summary>", "", *lines, "", "</details>"]
 
 
 def _step(step: "Step") -> str:

@@ -7,7 +7,7 @@
 
 `match` names a provider, a client id, a name (a glob), or several of them, which must all fit the
 profile as the snapshot has it. Every entry that fits is applied, in the order of the file; `{name}`
-is the name so far, and nothing else in braces has a meaning. Pure: no I/O.
+is the name so far, and a brace itself is written twice, `{{` or `}}`. Pure: no I/O.
 """
 
 import re
@@ -131,10 +131,28 @@ def _wanted(overrides: Sequence[Override], profile: Profile) -> Wanted:
     for override in overrides:
         if override.fits(profile):
             if override.name is not None:
-                name = override.name.replace("{name}", name)
+                name = _filled(override.name, name)
             if override.client_id is not None:
                 client_id = override.client_id
     return Wanted(profile, name, client_id)
+
+
+_BRACES = re.compile(r"\{\{|\}\}|\{[^{}]*\}?|\}")
+_LITERAL = {"{{": "{", "}}": "}"}
+
+
+def _filled(template: str, name: str) -> str:
+    values = {**_LITERAL, "{name}": name}
+    return _BRACES.sub(lambda found: values.get(found[0], found[0]), template)
+
+
+def _check_braces(template: str, place: str) -> None:
+    for found in _BRACES.findall(template):
+        if found not in (*_LITERAL, "{name}"):
+            raise UsageError(
+                f"{place} holds {found!r}, which is no placeholder",
+                hint="the only one is {name}; a brace itself is written twice: {{ or }}",
+            )
 
 
 def check(overrides: Sequence[Override], source: Sequence[Profile]) -> None:
@@ -185,6 +203,7 @@ def _entry(value: object, number: str, where: str) -> Override:
             f"{entry.place('match')} is missing or empty",
             hint='write, for example, match = { provider = "hubspot" }',
         )
+    _check_braces(override.name or "", entry.place("name"))
     if override.name is None and override.client_id is None:
         raise UsageError(
             f"{entry.place()} sets nothing", hint="give it a `name`, a `client_id`, or both"

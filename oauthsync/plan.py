@@ -28,6 +28,8 @@ MAX_UPDATED_SHARE = 0.3
 SMALL_TARGET = 10
 """Updating more than this share of a target of more than 10 profiles takes an explicit yes."""
 
+_NO_SECRET = "its client secret is missing"  # noqa: S105 - a reason, not a secret
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -213,6 +215,11 @@ class Plan:
         return tuple(step for step in self.steps if isinstance(step, Blocked))
 
     @property
+    def without_secret(self) -> tuple[Blocked, ...]:
+        """Those of the blocked steps whose client secret is missing."""
+        return tuple(step for step in self.blocked if step.reason == _NO_SECRET)
+
+    @property
     def cautions(self) -> tuple[str, ...]:
         """What about this plan takes an explicit yes."""
         updates = [step for step in self.steps if isinstance(step, Update)]
@@ -342,7 +349,7 @@ def _step(
             kind, reason = Blocked, "it has no client id; an override can give it one"
         elif (wanted.provider, wanted.client_id) not in apps:
             kind = Skip if options.allow_missing else Blocked
-            reason = "its client secret is missing"
+            reason = _NO_SECRET
     return kind(wanted, match, reason)
 
 

@@ -124,11 +124,12 @@ def snapshot_with_more(backup: Backup, prepared: Prepared) -> Snapshot | None:
         has_more, lost = bool(lost), lost + snapshot.removed
         # What the plan's own snapshot has too, the plan has dealt with. Most exports have lost
         # nothing since, and reading them all would take long.
-        if has_more and snapshots.profile_ids(snapshot.id) - known:
+        if has_more and (more := snapshots.profile_ids(snapshot.id) - known):
             situation = _situation(backup, snapshot, prepared.listing, ())
             lacking = plan.lacking(situation, prepared.options)
-            if any(profile.id not in known for profile in lacking):
+            if any(profile.id in more for profile in lacking):
                 return snapshot
+            known |= more
     return None
 
 

@@ -6,7 +6,7 @@ or a run is folded everywhere, with its count. `verbose` folds and shortens noth
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from oauthsync.profiles import Change, Difference, Profile
     from oauthsync.restore import Carried, Prepared
     from oauthsync.runs import Step as RunStep
-    from oauthsync.snapshots import LogEntry
+    from oauthsync.snapshots import LogEntry, Snapshot
     from oauthsync.strictjson import Json
     from oauthsync.undo import UndoPlan
 
@@ -52,6 +52,7 @@ MARKS: Mapping[str, Mark] = {
     "added": Mark("+", "green", "added"),
     "removed": Mark("-", "red", "removed"),
     "changed": Mark("~", "yellow", "changed"),
+    "new id": Mark("±", "yellow", "with a new id"),
     "delete": Mark("-", "red", "to delete"),
     "put back": Mark("~", "yellow", "to put back"),
     "left": Mark("!", "red", "left as they are"),
@@ -104,9 +105,14 @@ class Renderer:
         """Marked lines, grouped and folded; `lines` are sorted by their groups."""
         return self._lines([line.kind for line in lines], lines.__getitem__)
 
-    def _lines(self, kinds: Sequence[str], line_at: Callable[[int], Line]) -> list[str]:
-        """As `lines`, of which only those that are shown are made."""
-        indices, hidden = self._folded(kinds)
+    def _lines(
+        self,
+        kinds: Sequence[str],
+        line_at: Callable[[int], Line],
+        first: Container[int] = (),
+    ) -> list[str]:
+        """As `lines`, of which only those that are shown are made: those of `first` before all."""
+        indices, hidden = self._folded(kinds, first)
         shown = [line_at(index) for index in indices]
         room = None if self._width is None else self._width - len("  + ")
         texts = iter(columns([line.cells for line in shown], room))
@@ -118,24 +124,26 @@ class Renderer:
                 mark = MARKS[line.kind]
                 told.append(self._styled(f"  {mark.symbol} {next(texts)}", mark.color))
                 told += [f"      {detail}" for detail in line.details]
+        # Not indented: they are about all the groups, and not about the one above them.
         for kind, count in hidden.items():
-            mark = MARKS[kind]
-            told.append(f"  {mark.symbol} … and {count} more {mark.words} (-v shows all)")
+            told.append(f"… and {count} more {MARKS[kind].words} (-v shows all)")
         return told
 
-    def _folded(self, kinds: Sequence[str]) -> tuple[Sequence[int], Mapping[str, int]]:
-        """Where the first lines of each kind stand, and how many of each are not shown."""
+    def _folded(
+        self, kinds: Sequence[str], first: Container[int]
+    ) -> tuple[Sequence[int], Mapping[str, int]]:
+        """Where the lines of each kind stand that are shown, and how many of each are not."""
         counts = Counter(kinds)
         hidden = {kind: count - FOLD + 1 for kind, count in counts.items() if count > FOLD}
         if self._verbose or not hidden:
             return range(len(kinds)), {}
         room = {kind: count - hidden.get(kind, 0) for kind, count in counts.items()}
         shown = []
-        for index, kind in enumerate(kinds):
-            if room[kind]:
-                room[kind] -= 1
+        for index in sorted(range(len(kinds)), key=lambda index: index not in first):
+            if room[kinds[index]]:
+                room[kinds[index]] -= 1
                 shown.append(index)
-        return shown, hidden
+        return sorted(shown), hidden
 
     def names(self, names: Sequence[str]) -> str:
         """Names one below the other, folded."""
@@ -149,21 +157,25 @@ class Renderer:
     # --- differences ----------------------------------------------------------------------------
 
     def difference(self, found: "Difference") -> str:
-        """What was added, removed and changed, and how much of each."""
+        """What was added, removed and changed, or has a new id, and how much of each."""
+        found, moved = split_moved(found)
         marked: list[tuple[str, Profile, Change | None]] = [
             *(("added", profile, None) for profile in found.added),
             *(("removed", profile, None) for profile in found.removed),
             *(("changed", change.new, change) for change in found.changed),
+            *(("new id", change.new, change) for change in moved),
         ]
         marked.sort(key=lambda each: each[1].provider)
         lines = self._lines(
             [kind for kind, *_ in marked], lambda index: self._difference_line(*marked[index])
         )
         counts = (len(found.added), len(found.removed), len(found.changed))
-        return "\n".join([*lines, "{} added, {} removed, {} changed".format(*counts)])
+        told = "{} added, {} removed, {} changed".format(*counts)
+        return "\n".join([*lines, told + f", {len(moved)} with a new id" * bool(moved)])
 
     def _difference_line(self, kind: str, profile: "Profile", change: "Change | None") -> Line:
-        cells = (inline(profile.name), f"id {profile.id}")
+        ids = f"{change.old.id} → {profile.id}" if change and kind == "new id" else profile.id
+        cells = (inline(profile.name), f"id {ids}")
         return Line(profile.provider, kind, cells, self._changes(change) if change else ())
 
     def comparison(
@@ -172,8 +184,8 @@ class Renderer:
         """A difference below its two sides, which are as `documents` gives them."""
         return f"--- {_side(before)}\n+++ {_side(after)}\n{self.difference(found)}"
 
-    def log(self, entries: Sequence["LogEntry"]) -> str:
-        """The differences from export to export."""
+    def log(self, entries: Sequence["LogEntry"], newest: Sequence["Snapshot"]) -> str:
+        """The differences from export to export, up to the `newest` of each workspace."""
         told = [
             self._styled(
                 f"snapshot {entry.snapshot.id} of {inline(entry.snapshot.workspace)},"
@@ -183,12 +195,20 @@ class Renderer:
             + f"\n{self.difference(entry.difference)}"
             for entry in entries
         ]
-        return "\n\n".join(told) or "no changes"
+        since = [
+            f"snapshot {each.id} of {inline(each.workspace)}, {each.taken_at}:"
+            f" `oauthsync diff {each.id}` shows what changed since"
+            for each in newest
+        ]
+        if since:
+            since = [f"exports were compared, up to\n{self.names(since)}"]
+        return "\n\n".join([*(told or ["no changes"]), *since])
 
     def _changes(self, change: "Change") -> tuple[str, ...]:
         return tuple(
             f"{inline(name)}: {self._value(old)} → {self._value(new)}"
             for name, (old, new) in change.fields.items()
+            if change.old.id == change.new.id or name not in _OWN
         )
 
     def _value(self, value: "Json") -> str:
@@ -197,12 +217,16 @@ class Renderer:
 
     # --- plans and runs -------------------------------------------------------------------------
 
-    def plan(self, prepared: "Prepared") -> str:
+    def plan(self, prepared: "Prepared", *, counts: bool = True) -> str:
         """A plan like a good diff; what stays unchanged is counted only, unless verbose."""
         plan = prepared.plan
         steps = [step for step in plan.steps if self._verbose or step.action != "unchanged"]
-        lines = self._lines([step.action for step in steps], lambda at: _step_line(steps[at]))
-        return "\n".join([_heading(prepared), *lines, summary(plan.summary)])
+        lines = self._lines(
+            [step.action for step in steps],
+            lambda at: _step_line(steps[at]),
+            first={at for at, step in enumerate(steps) if not step.wanted.is_as_it_was},
+        )
+        return "\n".join([_heading(prepared), *lines, *[summary(plan.summary)] * counts])
 
     def undo(self, plan: "UndoPlan") -> str:
         """What undoing a run would do, and leave."""
@@ -250,6 +274,32 @@ def _is_number(value: object) -> bool:
 def describe(profile: "Profile") -> str:
     """A profile in one line."""
     return f"{inline(profile.name)} ({inline(profile.provider)}, id {profile.id})"
+
+
+_OWN = ("id", "user_id", "created_at")
+"""What a profile that was created again has of its own."""
+
+
+def split_moved(found: "Difference") -> "tuple[Difference, list[Change]]":
+    """A difference, and apart from it what was removed and is there again under a new id.
+
+    That is what is the only one with its provider, name and client id on either side.
+    """
+    from oauthsync.profiles import Change, Difference
+
+    def alone(profiles: "Sequence[Profile]") -> "dict[object, Profile]":
+        counts = Counter(profile.key for profile in profiles)
+        return {profile.key: profile for profile in profiles if counts[profile.key] == 1}
+
+    old, new = alone(found.removed), alone(found.added)
+    moved = [Change(profile, new[key]) for key, profile in old.items() if key in new]
+    ids = {profile.id for change in moved for profile in (change.old, change.new)}
+    rest = Difference(
+        tuple(profile for profile in found.added if profile.id not in ids),
+        tuple(profile for profile in found.removed if profile.id not in ids),
+        found.changed,
+    )
+    return rest, moved
 
 
 def _side(side: Mapping[str, "Json"]) -> str:

@@ -158,7 +158,7 @@ def _finding(step: Step, profile: Profile | None) -> Iterator[str]:
     elif differing := _differing(step, profile):
         yield (
             f"profile {step.target_id} ({step.name!r}) is not as it was sent:"
-            f" {', '.join(differing)}; `oauthsync import --on-existing update` sends it again"
+            f" {', '.join(differing)}"
         )
 
 

@@ -142,9 +142,10 @@ def situations(draw: st.DrawFn) -> Situation:
 _OVERRIDE_MATCHES = st.fixed_dictionaries(
     {}, optional={"provider_is": LINES, "name_like": LINES, "client_id_is": LINES}
 ).filter(bool)
-_OVERRIDE_SETS = st.fixed_dictionaries({}, optional={"name": LINES, "client_id": LINES}).filter(
-    bool
-)
+_TEMPLATES = LINES.map(lambda text: text.replace("{", "{{").replace("}", "}}") + "{name}")
+_OVERRIDE_SETS = st.fixed_dictionaries(
+    {}, optional={"name": _TEMPLATES, "client_id": LINES}
+).filter(bool)
 OVERRIDES = st.builds(
     lambda match, sets: Override(**match, **sets), _OVERRIDE_MATCHES, _OVERRIDE_SETS
 )

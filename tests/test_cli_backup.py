@@ -80,6 +80,15 @@ def test_a_single_workspace_that_fails_ends_with_its_own_code(desk: Desk) -> Non
     assert desk.refused("export").code == 3
 
 
+def test_an_empty_folder_is_told_to_begin_with_init(desk: Desk) -> None:
+    (desk.folder / "oauthsync.toml").unlink()
+    called = desk.refused("export")
+    assert called.code == 2
+    assert "`oauthsync init` writes oauthsync.toml, or set both WORKATO_API_TOKEN" in called.err
+    desk.configure("")
+    assert "init" not in desk.refused("export").err
+
+
 def test_a_loss_is_a_warning_that_names_it_and_the_snapshot_that_still_has_it(desk: Desk) -> None:
     lost, *_ = desk.create("Acme \x1b[31m", "Beta")
     desk.done("export")
@@ -90,6 +99,20 @@ def test_a_loss_is_a_warning_that_names_it_and_the_snapshot_that_still_has_it(de
     assert f"  Acme \\x1b[31m (hubspot, id {lost.id})\n" in called.err
     assert "`oauthsync plan 1` shows what would bring them back" in called.err
     assert desk.call("export").err == ""
+
+
+def test_what_was_created_again_has_a_new_id_and_is_named_with_both(desk: Desk) -> None:
+    lost, *_ = desk.create("Acme", "Beta")
+    desk.done("export")
+    desk.sandbox.workspace(DEV).delete(lost.id)
+    [again] = desk.create("Acme")
+    assert f"  ± Acme  id {lost.id} → {again.id}\n" in desk.call("diff").out
+    called = desk.call("export", "--json")
+    assert "1 profile of dev created again since the last export; snapshot 1 (" in called.err
+    assert f"  Acme (hubspot, id {lost.id}), now {again.id}\n" in called.err
+    assert "gone" not in called.err
+    assert [called.json["snapshots"][0][name] for name in ("added", "removed")] == [1, 1]
+    assert [len(desk.done("diff", "1", "2")[name]) for name in ("added", "removed")] == [1, 1]
 
 
 def test_a_great_loss_is_folded_unless_asked_for(desk: Desk) -> None:
@@ -153,7 +176,7 @@ def test_an_empty_list_says_so(desk: Desk) -> None:
     desk.done("export")
     assert desk.call("snapshots", "--workspace", "nowhere").out == "no snapshots\n"
     assert desk.call("show").out == "no profiles\n"
-    assert desk.call("log").out == "no changes\n"
+    assert desk.call("log").out.startswith("no changes\n")
     assert desk.call("runs").out == "no runs\n"
 
 
@@ -344,7 +367,7 @@ def test_a_great_difference_is_folded_with_counts(desk: Desk) -> None:
     desk.done("export")
     desk.create(*(f"Acme {number}" for number in range(30)))
     folded = desk.call("diff").out
-    assert "  + … and 11 more added (-v shows all)" in folded
+    assert "\n… and 11 more added (-v shows all)" in folded
     assert folded.count("  + Acme") == 19
     assert "30 added" in folded
     assert desk.call("diff", "-v").out.count("  + Acme") == 30
@@ -369,6 +392,26 @@ def test_log_tells_what_came_and_went_newest_first(desk: Desk) -> None:
     assert desk.done("log", "--provider", "slack")["log"] == []
     assert desk.done("log", "--workspace", "prod")["log"] == []
     assert desk.call("log").out.startswith("snapshot 4 of dev, 20")
+
+
+def test_log_says_up_to_when_it_knows_and_how_to_see_the_rest(desk: Desk) -> None:
+    desk.create("Acme")
+    desk.done("export")
+    desk.done("export", "prod")
+    [prod, dev] = desk.done("snapshots")["snapshots"]
+    desk.sandbox.workspace(DEV).delete(next(iter(desk.sandbox.workspace(DEV).profiles)))
+    requests = len(desk.sandbox.requests)
+    shows = "shows what changed since"
+    assert desk.call("log").out.splitlines() == [
+        "no changes",
+        "",
+        "exports were compared, up to",
+        f"  snapshot 1 of dev, {dev['taken_at']}: `oauthsync diff 1` {shows}",
+        f"  snapshot 2 of prod, {prod['taken_at']}: `oauthsync diff 2` {shows}",
+    ]
+    assert len(desk.sandbox.requests) == requests
+    assert "snapshot 1 of dev" not in desk.call("log", "--workspace", "prod").out
+    assert desk.call("log", "--workspace", "nowhere").out == "no changes\n"
 
 
 # through the installed command

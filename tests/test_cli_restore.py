@@ -1,6 +1,7 @@
 """`plan`, `import`, `runs`, `resume` and `undo` say what they will do, and what they did."""
 
 import json
+import shlex
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_a_great_plan_is_folded_unless_asked_for(desk: Desk) -> None:
     desk.done("export")
     folded = desk.call("plan", "--to", "prod").out
     assert len(folded.splitlines()) == 23
-    assert "  + … and 231 more to create (-v shows all)" in folded
+    assert "\n… and 231 more to create (-v shows all)\n" in folded
     assert folded.splitlines()[-1] == "250 to create"
     assert len(desk.call("plan", "--to", "prod", "-v").out.splitlines()) == 253
 
@@ -107,6 +108,20 @@ def test_a_plan_with_nothing_to_do_says_so_and_names_a_snapshot_that_has_more(
     assert "snapshot 1 (20" in out
     assert "`oauthsync plan 1` shows them" in out
     assert desk.done("plan")["summary"]["unchanged"] == 1
+
+
+def test_a_plan_for_another_workspace_names_the_snapshot_that_has_more_too(
+    desk: Desk, loss: int
+) -> None:
+    desk.done("export")
+    more = "has profiles that the target lacks: `oauthsync plan 1 --to prod` shows them"
+    called = desk.call("plan", "--to", "prod")
+    assert "\n1 to create\nsnapshot 1 (20" in called.out
+    assert more in called.out
+    assert more in desk.call("import", "--to", "prod", "--yes").err
+    assert more in desk.call("plan", "--to", "prod").out
+    desk.call("import", "1", "--to", "prod", "--yes")
+    assert "lacks" not in desk.call("plan", "--to", "prod").out
 
 
 def test_a_plan_shows_what_an_override_changes(desk: Desk, loss: int) -> None:
@@ -229,7 +244,7 @@ def test_a_long_list_of_what_is_to_be_chosen_again_is_folded(desk: Desk) -> None
     desk.file(("hubspot", "app"))
     desk.done("export")
     out = desk.call("import", "--to", "prod", "--yes").out
-    assert "  > … and 31 more to be chosen again (-v shows all)" in out
+    assert "\n… and 31 more to be chosen again (-v shows all)" in out
     assert out.count("3 customers") == 19
 
 
@@ -249,11 +264,45 @@ def test_a_blocked_step_keeps_everything_from_being_written(desk: Desk, loss: in
     assert called.json["run"] is None
     assert [each["source_id"] for each in called.json["blocked"]] == [loss]
     assert called.json["verified"] is False
-    assert "`oauthsync secrets fill`" in called.err
+    assert "`oauthsync secrets fill 1` asks for missing secrets\n--allow-missing" in called.err
+    assert "--map" not in called.err
     assert desk.writes() == []
     allowed = desk.done("import", "--yes", "--allow-missing")
     assert [each["source_id"] for each in allowed["skipped"]] == [loss]
     assert desk.done("runs")["runs"] == []
+
+
+def test_a_secret_that_only_an_override_needs_is_asked_for_by_its_own_command(
+    desk: Desk, loss: int
+) -> None:
+    desk.create("Gamma", client_id="another-app")
+    desk.create("Delta", provider="it's")
+    desk.done("export")
+    (desk.folder / "o.toml").write_text(
+        '[[override]]\nmatch.client_id = "app"\nclient_id = "$a \'b\'"\n'
+    )
+    args = ("--to", "prod", "--overrides", "o.toml")
+    hint = desk.call("import", *args, "--yes").err.split("hint: ")[1]
+    fill, head, *commands, allow = hint.splitlines()
+    assert fill == "`oauthsync secrets fill 2` asks for missing secrets"
+    assert head == "the client ids that the overrides give need their secrets:"
+    assert [shlex.split(command) for command in commands] == [
+        ["oauthsync", "secrets", "set", "--provider", provider, "--client-id", "$a 'b'"]
+        for provider in ("hubspot", "it's")
+    ]
+    assert allow == "--allow-missing leaves out what has no secret"
+    assert hint in desk.call("plan", *args).err
+    desk.file(("hubspot", "another-app"), ("hubspot", "$a 'b'"), ("it's", "$a 'b'"))
+    assert desk.done("plan", *args)["summary"]["blocked"] == 0
+
+
+def test_what_else_blocks_takes_a_map(desk: Desk, loss: int) -> None:
+    desk.create("Beta")
+    desk.done("export")
+    for _ in "ab":
+        desk.sandbox.workspace(PROD).create("hubspot", "Beta", "app")
+    err = desk.call("import", "--to", "prod", "--yes").err
+    assert "hint: the plan says what blocks a step; --map settles an ambiguous match\n" in err
 
 
 def test_without_a_terminal_nothing_is_written_unless_yes_is_said(desk: Desk, loss: int) -> None:
@@ -261,6 +310,7 @@ def test_without_a_terminal_nothing_is_written_unless_yes_is_said(desk: Desk, lo
         called = desk.refused("import", *args)
         assert called.code == 2
         assert "add --yes" in called.err
+        assert "\n1 to create, 1 unchanged\n" in called.err
     assert desk.writes() == []
     assert len(desk.done("snapshots")["snapshots"]) == 1
 
@@ -271,13 +321,14 @@ def test_dry_run_is_plan(desk: Desk, loss: int) -> None:
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1), ("\x04", 130)])
-def test_the_question_shows_host_workspace_and_counts(
+def test_the_question_alone_shows_host_workspace_and_counts(
     desk: Desk, loss: int, answer: str, code: int
 ) -> None:
     question = f"1 to create, 1 unchanged. Write to dev ({desk.sandbox.url})? [y/N] "
     ended, out, shown = converse(["import"], [(question, answer)])
     assert ended == code, shown
     assert "  + Acme" in shown.split(question)[0]
+    assert shown.count("1 to create, 1 unchanged") == 1
     assert desk.writes() == ["POST"] * (code == 0)
     if code == 1:
         assert "not confirmed, so nothing was written" in shown
@@ -299,6 +350,20 @@ def test_what_is_in_use_is_updated_only_with_yes_and_named_first(desk: Desk) -> 
     called = desk.call(*args, "--yes", "--json")
     assert "is in use" in called.err
     assert [each["target_id"] for each in called.json["updated"]] == [there.id]
+
+
+def test_many_updates_of_what_is_in_use_are_folded(desk: Desk) -> None:
+    prod = desk.sandbox.workspace(PROD)
+    for each in desk.create(*(f"Acme {number}" for number in range(30))):
+        prod.create("hubspot", each.document["name"], "old", oem_customers_count=1)
+    desk.file(("hubspot", "app"))
+    desk.done("export")
+    args = ("import", "--to", "prod", "--on-existing", "update")
+    told = desk.call(*args).err.split("warning: this plan\n")[1]
+    assert told.startswith("  it updates 30 of the target's 30 profiles\n")
+    assert told.count("is in use") == 18
+    assert "\n  … and 12 more (-v shows all)\n" in told
+    assert desk.call(*args, "-v").err.count("is in use") == 30
 
 
 def test_a_migration_creates_all_and_says_what_is_where(desk: Desk) -> None:
@@ -328,6 +393,18 @@ def test_a_saved_plan_is_carried_out_exactly_and_once(desk: Desk, loss: int) -> 
     assert called.code == 1
     assert "carried out already" in called.err
     assert desk.writes() == ["POST"]
+
+
+def test_a_saved_plan_that_is_blocked_is_no_promise(desk: Desk, loss: int) -> None:
+    desk.call("secrets", "remove", "--provider", "hubspot", "--client-id", "app")
+    called = desk.call("plan", "-o", "my.plan")
+    assert called.code == 0
+    assert "1 blocked step: as it is, an import writes nothing\n`oauthsync secrets" in called.err
+    assert "saved in my.plan, but it cannot be imported as it is" in called.err
+    assert "carries out exactly" not in called.err
+    called = desk.call("import", "--plan", "my.plan", "--yes")
+    assert called.code == 6
+    assert "then make the plan again: `oauthsync plan -o FILE`" in called.err
 
 
 def test_a_saved_plan_is_refused_when_the_target_has_changed(desk: Desk, loss: int) -> None:
@@ -428,6 +505,27 @@ def test_a_step_that_fails_leaves_a_run_that_resume_carries_on(desk: Desk, loss:
     assert desk.refused("resume").code == 2
 
 
+def test_what_was_adopted_with_other_data_is_mended_by_an_update(desk: Desk, loss: int) -> None:
+    """No call of a run writes to what it has adopted, so `resume` alone would never end."""
+    dev = desk.sandbox.workspace(DEV)
+    [lost] = desk.create("Gamma")
+    dev.set_document(lost.id, json.dumps(lost.document | {"data": {"client_id": "app", "k": 1}}))
+    desk.done("export")
+    dev.delete(lost.id)
+    desk.sandbox.faults = [Fault("refused", on="POST")]
+    desk.call("import", "--yes")
+    desk.sandbox.faults = []
+    [by_hand] = desk.create("Gamma")
+    called = desk.call("resume")
+    assert called.code == 6
+    assert f"profile {by_hand.id} ('Gamma') is not as it was sent: data.k" in called.err
+    command = "oauthsync import 2 --to dev --on-existing update"
+    assert f"hint: `{command}`, with the options of then, writes what" in called.err
+    assert "`oauthsync resume 1` looks again" in called.err
+    assert len(desk.done(*command.split()[1:], "--yes")["updated"]) == 1
+    assert desk.done("resume", "1")["verified"] is True
+
+
 def test_an_adopted_profile_is_reported_as_one(
     desk: Desk, loss: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -491,8 +589,17 @@ def test_undo_deletes_what_the_run_created_and_says_what_it_left(desk: Desk, los
     assert "--force also deletes what is in use" in called.err
     assert desk.done("undo", "1", "--yes", "--force")["left"] == []
     assert names(desk, PROD) == []
-    assert "undone" in desk.refused("undo", "1", "--yes").err
-    assert desk.refused("undo", "2", "--yes").code == 2
+    assert "run 1 is undone already" in desk.refused("undo", "1", "--yes").err
+    called = desk.refused("undo", "2", "--yes")
+    assert called.code == 2
+    assert "run 2 is itself the undo of run 1" in called.err
+    listed = [line.split() for line in desk.call("runs").out.splitlines()]
+    assert [line[-2:] for line in listed] == [
+        ["state", "steps"],
+        ["1", "deleted"],
+        ["1", "deleted"],
+        ["2", "created"],
+    ]
 
 
 def test_undo_asks_before_it_writes_and_shows_where(desk: Desk, loss: int) -> None:

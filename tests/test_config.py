@@ -137,7 +137,7 @@ def test_without_a_default_the_known_names_are_listed(tmp_path: Path) -> None:
 def test_without_anything_the_ways_to_begin_are_named(tmp_path: Path) -> None:
     error = unknown(config(tmp_path), None)
     assert error.hint
-    for way in ("default_workspace", "WORKATO_API_TOKEN", "WORKATO_HOST"):
+    for way in ("oauthsync init", "WORKATO_API_TOKEN", "WORKATO_HOST"):
         assert way in error.hint
 
 

@@ -118,6 +118,26 @@ def test_a_wrong_file_is_an_error_that_names_file_entry_and_key_but_no_value(
     assert "c4n4ry" not in f"{error} {error.hint} {error.__cause__} {error.__context__}"
 
 
+@pytest.mark.parametrize(
+    ("name", "braces"),
+    [
+        ("{nme} (prod)", "{nme}"),
+        ("{name!r}", "{name!r}"),
+        ("{ name }", "{ name }"),
+        ("{name.__class__}", "{name.__class__}"),
+        ("{}", "{}"),
+        ("{name} {", "{"),
+        ("{name}}", "}"),
+        ("{{name}", "}"),
+        ("{name", "{name"),
+    ],
+)
+def test_braces_that_are_neither_the_name_nor_doubled_are_an_error(name: str, braces: str) -> None:
+    error = refusal(f"[[override]]\nmatch.provider = 'x'\nname = '{name}'")
+    assert str(error) == f"override.1.name in prod.toml holds '{braces}', which is no placeholder"
+    assert error.hint == "the only one is {name}; a brace itself is written twice: {{ or }}"
+
+
 @given(st.binary() | st.text().map(str.encode))
 @example(EXAMPLE)
 @example(b"override = [[]]")
@@ -190,8 +210,9 @@ def test_entries_apply_in_their_order_to_what_the_snapshot_has() -> None:
     ["{name}", "{0.__class__} {name!r} {", "%s %(name)s", "$name ${name}", "\\1 \\g<0>", "\x1b[2J"],
 )
 def test_a_name_is_put_in_as_it_is_and_never_read_as_a_format(name: str) -> None:
-    override = Override(provider_is="hubspot", name="<{name}> {provider} %s {}")
-    assert applied([override], profile(1, name)) == (f"<{name}> {{provider}} %s {{}}", "app")
+    override = Override(provider_is="hubspot", name="<{name}> {{provider}} %s {{}} {{{name}}}")
+    made = f"<{name}> {{provider}} %s {{}} {{{name}}}"
+    assert applied([override], profile(1, name)) == (made, "app")
 
 
 def test_a_profile_without_a_client_id_can_be_given_one() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from oauthsync import markdown, plan, profiles
 from oauthsync.config import Workspace
 from oauthsync.importer import Report
+from oauthsync.overrides import Override
 from oauthsync.plan import Options
 from oauthsync.profiles import Profile
 from oauthsync.render import FOLD, Line, Renderer, counted, describe, summary
@@ -76,6 +77,7 @@ def report(*steps: Step, verified: bool = True) -> Report:
         finished_at=None,
         state="complete",
         verified=verified,
+        plan_id="0f" * 16,
         fingerprint="",
         report={},
     )
@@ -107,7 +109,8 @@ def test_each_kind_of_line_is_folded_by_itself() -> None:
     told = Renderer().lines(lines)
     assert len([each for each in told if each.startswith("  + c")]) == FOLD - 1
     assert [each for each in told if "b" in each] == ["  ! b0", "  ! b1", "  ! b2"]
-    assert told[-1] == f"  + … and {51 - FOLD} more to create (-v shows all)"
+    # It is about all the groups: it does not stand below the last one's heading.
+    assert told[-1] == f"… and {51 - FOLD} more to create (-v shows all)"
     assert len(Renderer(verbose=True).lines(lines)) == 50 + 3 * 2 + 2
 
 
@@ -144,6 +147,26 @@ def test_a_change_shows_old_and_new_values_and_shortens_long_ones() -> None:
     assert "x" * 500 in verbose
 
 
+def test_what_is_there_again_under_a_new_id_is_one_line_with_both() -> None:
+    old = [profile(1, "Acme", more={"k": 1}), profile(2, "Beta"), profile(3, "Twin")]
+    new = [
+        profile(11, "Acme", more={"k": 2}, created_at="2026-11-23T10:00:00Z"),
+        profile(12, "Beta", client_id="other"),
+        *(profile(number, "Twin") for number in (13, 14)),
+    ]
+    assert Renderer().difference(profiles.difference(old, new)).splitlines() == [
+        "hubspot",
+        "  + Beta  id 12",
+        "  + Twin  id 13",
+        "  + Twin  id 14",
+        "  - Beta  id 2",
+        "  - Twin  id 3",
+        "  ± Acme  id 1 → 11",
+        "      data.k: 1 → 2",
+        "3 added, 2 removed, 0 changed, 1 with a new id",
+    ]
+
+
 def test_hostile_names_are_escaped_wherever_they_stand() -> None:
     hostile = profile(1, HOSTILE, HOSTILE, HOSTILE, more={HOSTILE: HOSTILE})
     changed = profile(1, "x", HOSTILE, HOSTILE)
@@ -176,6 +199,18 @@ def test_every_step_of_a_plan_is_counted_and_shown(found: plan.Situation) -> Non
 def test_a_plan_names_source_target_and_host() -> None:
     told = planned([profile(1)]).splitlines()
     assert told[0] == f"snapshot 3 of dev (2026-11-23T10:00:00Z) → prod ({URL})"
+
+
+def test_what_an_override_changes_is_folded_last() -> None:
+    source = [profile(number, f"A{number:02}") for number in range(1, 31)]
+    told = planned(source, overrides=(Override(name_like="A3*", client_id="prod"),)).splitlines()
+    shown = [f"A{number:02}" for number in (*range(1, FOLD - 1), 30)]
+    assert re.findall(r"^  \+ (\w+)", "\n".join(told), re.MULTILINE) == shown
+    assert told[-3:] == [
+        "      client id: app → prod",
+        "… and 11 more to create (-v shows all)",
+        "30 to create",
+    ]
 
 
 def test_an_update_shows_what_it_changes() -> None:
@@ -294,8 +329,20 @@ def test_markdown_names_what_takes_a_yes() -> None:
     there = profile(9, client_id="old", shared_accounts_count=3)
     made = plan.make(situation([profile(1)], [there]), Options(on_existing="update"))
     told = markdown.plan(prepared(made))
-    assert "**To be confirmed with `--yes`:**" in told
-    assert "is in use" in told
+    assert (
+        "**To be confirmed with `--yes`:**\n\n- `it updates 'Acme' (id 9), which is in use`" in told
+    )
+
+
+def test_many_reasons_for_a_yes_are_there_to_be_unfolded() -> None:
+    source = [profile(number, f"A{number}") for number in range(1, 31)]
+    target = [
+        profile(number, f"A{number}", client_id="old", shared_accounts_count=1)
+        for number in range(1, 31)
+    ]
+    made = plan.make(situation(source, target), Options(on_existing="update"))
+    told = markdown.plan(prepared(made))
+    assert "**\n\n<details><summary>31 reasons</summary>\n\n- `it updates 30 of the" in told
 
 
 def test_an_empty_plan_in_markdown_has_no_table() -> None:

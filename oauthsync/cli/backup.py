@@ -52,7 +52,7 @@ def _chosen(backup: "Backup", names: Sequence[str], *, every: bool) -> "Sequence
         if not backup.config.workspaces:
             raise click.UsageError(f"--all: {backup.config.file} defines no workspace")
         return list(backup.config.workspaces.values())
-    return [backup.workspace(name) for name in dict.fromkeys(names)] or [backup.workspace(None)]
+    return [backup.workspace(name) for name in dict.fromkeys(names) or (None,)]
 
 
 def _name(result: "Exported | Failed") -> str:
@@ -92,18 +92,27 @@ def _report_export(
 
 
 def _warn_of_losses(session: Session, exported: "Exported") -> None:
-    lost, before, now = exported.difference.removed, exported.before, exported.snapshot
-    if not lost or before is None:
+    before, now = exported.before, exported.snapshot
+    if not exported.difference.removed or before is None:
         return
-    from oauthsync.render import describe
+    from oauthsync.render import describe, split_moved
     from oauthsync.text import count_of
 
-    session.warn(
-        f"{count_of(len(lost), 'profile')} gone from {now.workspace} since the last export;"
-        f" snapshot {before.id} ({before.taken_at}) still has:\n"
-        f"{session.folded([describe(profile) for profile in lost])}\n"
-        f"`oauthsync plan {before.id}` shows what would bring them back"
-    )
+    left, moved = split_moved(exported.difference)
+    had = f"since the last export; snapshot {before.id} ({before.taken_at})"
+    if left.removed:
+        session.warn(
+            f"{count_of(len(left.removed), 'profile')} gone from {now.workspace} {had} still has:\n"
+            f"{session.folded([describe(profile) for profile in left.removed])}\n"
+            f"`oauthsync plan {before.id}` shows what would bring them back"
+        )
+    if moved:
+        again = [f"{describe(change.old)}, now {change.new.id}" for change in moved]
+        session.warn(
+            f"{count_of(len(moved), 'profile')} of {now.workspace} created again {had} has the old"
+            f" ones:\n{session.folded(again)}\n"
+            "connections that used them have to be pointed at the new ones"
+        )
 
 
 @click.command("snapshots")
@@ -224,8 +233,11 @@ def log_command(session: Session, workspace: str | None, provider: str | None, n
     from oauthsync import documents
 
     with session.backup() as backup:
-        entries = list(backup.snapshots().log(workspace, provider, name))
+        snapshots = backup.snapshots()
+        entries = list(snapshots.log(workspace, provider, name))
+        exports = [each for each in snapshots.all(workspace) if each.kind == "export"]
+    newest = {each.workspace: each for each in reversed(exports)}
     session.answer(
         {"log": [documents.log_entry(entry) for entry in entries]},
-        lambda renderer: renderer.log(entries),
+        lambda renderer: renderer.log(entries, list(newest.values())),
     )

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,11 +11,13 @@ import click
 
 from oauthsync.cli.common import Session, common_options, read_input
 from oauthsync.errors import FileError, UsageError
+from oauthsync.text import count_of, inline
 
 if TYPE_CHECKING:
     from oauthsync.backup import Backup
     from oauthsync.overrides import Override
     from oauthsync.plan import Options
+    from oauthsync.plan_file import SavedPlan
     from oauthsync.render import Renderer
     from oauthsync.restore import Prepared
 
@@ -156,57 +159,103 @@ def make_plan(
         _check_output(output)
     with session.backup() as backup:
         prepared = restore.prepare(backup, snapshot, options, source=source, target=target)
-        nothing = nothing_to_do(backup, prepared)
+        notes = notes_on(backup, prepared)
     if output:
         files.replace_file(output, restore.save(prepared))
-    show_plan(session, prepared, nothing, markdown=markdown)
-    if output:
+    show_plan(session, prepared, notes, markdown=markdown)
+    if output and prepared.plan.blocked:
+        session.say(
+            f"saved in {output}, but it cannot be imported as it is: when nothing is blocked any"
+            " more, make it again"
+        )
+    elif output:
         session.say(f"saved: `oauthsync import --plan {output}` carries out exactly this plan")
 
 
 def _check_output(file: Path) -> None:
     """FileError where the plan would take the place of something else than a plan."""
-    from oauthsync import plan_file
-
     if not os.path.lexists(file):
         return
     try:
-        plan_file.parse(read_input(file, plan_file.MAX_SIZE), where=str(file))
+        read_plan(file)
     except UsageError as error:
         raise FileError(
             f"{file} is there already, and is no saved plan", hint="name another file"
         ) from error
 
 
+def read_plan(file: Path) -> "SavedPlan":
+    """The plan in a file; UsageError where it holds none."""
+    from oauthsync import plan_file
+
+    return plan_file.parse(read_input(file, plan_file.MAX_SIZE), where=str(file))
+
+
 def show_plan(
-    session: Session, prepared: "Prepared", nothing: str, *, markdown: bool = False
+    session: Session, prepared: "Prepared", notes: str, *, markdown: bool = False
 ) -> None:
-    """Answer with a plan, and what `nothing_to_do` says of it."""
+    """Answer with a plan, and what `notes_on` it says."""
 
     def text(renderer: "Renderer") -> str:
         if markdown:
             from oauthsync import markdown as md
 
             return md.plan(prepared, verbose=session.verbose)
-        return "\n".join(filter(None, [renderer.plan(prepared), nothing]))
+        return with_notes(renderer.plan(prepared), notes)
 
     session.answer(prepared.plan.to_json(), text)
     remind(session, prepared)
+    if blocked := prepared.plan.blocked:
+        told = f"{count_of(len(blocked), 'blocked step')}: as it is, an import writes nothing"
+        session.say(f"{told}\n{how_to_unblock(session, prepared)}")
 
 
-def nothing_to_do(backup: "Backup", prepared: "Prepared") -> str:
-    """What is said of a plan that writes nothing, and of the snapshot that may be meant."""
+def with_notes(plan: str, notes: str) -> str:
+    """A plan's text, and the notes on it below."""
+    return f"{plan}\n{notes}" if notes else plan
+
+
+def notes_on(backup: "Backup", prepared: "Prepared") -> str:
+    """What is said of a plan that writes nothing, and of a snapshot that may be meant as well."""
     from oauthsync.restore import snapshot_with_more
 
-    if prepared.plan.writes or prepared.plan.blocked:
-        return ""
-    told = "nothing to do: the target has what was selected of the snapshot"
+    notes = []
+    if not (prepared.plan.writes or prepared.plan.blocked):
+        notes.append("nothing to do: the target has what was selected of the snapshot")
     if (older := snapshot_with_more(backup, prepared)) is not None:
-        told += (
-            f"\nsnapshot {older.id} ({older.taken_at}) has profiles that the target lacks:"
-            f" `oauthsync plan {older.id}` shows them"
+        to = () if prepared.target.name == older.workspace else ("--to", prepared.target.name)
+        notes.append(
+            f"snapshot {older.id} ({older.taken_at}) has profiles that the target lacks:"
+            f" `{typed('plan', str(older.id), *to)}` shows them"
         )
-    return told
+    return "\n".join(notes)
+
+
+def how_to_unblock(session: Session, prepared: "Prepared") -> str:
+    """What a person can do about a plan's blocked steps, a line each."""
+    plan = prepared.plan
+    told = []
+    missing = {(step.provider, step.client_id or "") for step in plan.without_secret}
+    asked_for = {profile.app for profile in prepared.source}
+    if missing & asked_for:
+        told.append(f"`oauthsync secrets fill {plan.snapshot}` asks for missing secrets")
+    if others := sorted(missing - asked_for):
+        told.append("the client ids that the overrides give need their secrets:")
+        told.append(session.folded([_set_secret(*app) for app in others]))
+    if missing:
+        told.append("--allow-missing leaves out what has no secret")
+    if len(plan.without_secret) < len(plan.blocked):
+        told.append("the plan says what blocks a step; --map settles an ambiguous match")
+    return "\n".join(told)
+
+
+def _set_secret(provider: str, client_id: str) -> str:
+    return typed("secrets", "set", "--provider", provider, "--client-id", client_id)
+
+
+def typed(*arguments: str) -> str:
+    """A call of the command as it is typed into a shell."""
+    return inline(shlex.join(["oauthsync", *arguments]))
 
 
 def remind(session: Session, prepared: "Prepared") -> None:

@@ -1,19 +1,23 @@
 """`import`, `resume`, `undo`: putting profiles back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from oauthsync.cli.common import Session, common_options, read_input
+from oauthsync.cli.common import Session, common_options
 from oauthsync.cli.plan import (
+    how_to_unblock,
     make_plan,
-    nothing_to_do,
+    notes_on,
     options_from,
     plan_options,
+    read_plan,
     remind,
     show_plan,
+    typed,
+    with_notes,
 )
 from oauthsync.errors import IncompleteError, OauthsyncError, UsageError
 from oauthsync.text import count_of
@@ -26,14 +30,10 @@ if TYPE_CHECKING:
     from oauthsync.render import Renderer
     from oauthsync.restore import Carried, Prepared
     from oauthsync.restore import Session as Writing
+    from oauthsync.runs import Run
     from oauthsync.undo import UndoPlan
 
     Prepare = Callable[[Writing], Prepared]
-
-_CHANGES_PLAN = (
-    *("snapshot", "source", "target", "only", "provider", "ids", "on_existing"),
-    *("push_secrets", "overrides", "maps", "allow_missing"),
-)
 
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before writing.")
 
@@ -64,7 +64,7 @@ def import_command(
     """Create in the target what the SNAPSHOT has and the target lacks, each exactly once."""
     from oauthsync.restore import open_session
 
-    saved = _saved(file) if file else None
+    saved = _saved(file, but_for=("snapshot", "source", "target", *options)) if file else None
     wanted = options_from(**options)
     if dry_run and not saved:
         make_plan(session, snapshot, source, target, wanted)
@@ -77,7 +77,7 @@ def import_command(
         with open_session(backup, backup.workspace(name)) as writing:
             prepared = prepare(writing)
             if dry_run:
-                show_plan(session, prepared, nothing_to_do(backup, prepared))
+                show_plan(session, prepared, notes_on(backup, prepared))
                 return 0
             if not _go_ahead(session, backup, prepared, yes=yes):
                 return 0
@@ -113,18 +113,16 @@ def _saved_again(session: Session, saved: "SavedPlan") -> "Prepare":
     return prepare
 
 
-def _saved(file: Path) -> "SavedPlan":
-    """The plan in a file, which nothing on the command line may change."""
-    from oauthsync import plan_file
-
+def _saved(file: Path, *, but_for: Collection[str]) -> "SavedPlan":
+    """The plan in a file; UsageError where the command line has one of these parameters, too."""
     ctx = click.get_current_context()
     for parameter in ctx.command.params:
         given = ctx.get_parameter_source(str(parameter.name))
-        if parameter.name in _CHANGES_PLAN and given is click.core.ParameterSource.COMMANDLINE:
+        if parameter.name in but_for and given is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(
                 f"--plan carries out exactly that plan: leave {parameter.opts[0]} out", ctx
             )
-    return plan_file.parse(read_input(file, plan_file.MAX_SIZE), where=str(file))
+    return read_plan(file)
 
 
 def _go_ahead(session: Session, backup: "Backup", prepared: "Prepared", *, yes: bool) -> bool:
@@ -133,16 +131,17 @@ def _go_ahead(session: Session, backup: "Backup", prepared: "Prepared", *, yes: 
     from oauthsync.render import summary
 
     plan, target = prepared.plan, prepared.target
+    notes = notes_on(backup, prepared)
     if plan.blocked or not plan.writes:
-        told = [nothing_to_do(backup, prepared)]
         session.report(
             documents.not_imported(plan),
-            lambda renderer: "\n".join(filter(None, [renderer.plan(prepared), *told])),
+            lambda renderer: with_notes(renderer.plan(prepared), notes),
         )
         if plan.blocked:
-            raise _blocked(len(plan.blocked))
+            raise _blocked(session, prepared)
         return False
-    session.show(lambda renderer: renderer.plan(prepared))
+    asks = session.interactive and not (yes or plan.cautions)  # the question has the counts
+    session.show(lambda renderer: with_notes(renderer.plan(prepared, counts=not asks), notes))
     if plan.cautions:
         session.warn(f"this plan\n{session.folded(plan.cautions)}")
         if not yes:
@@ -160,11 +159,12 @@ def _confirm(session: Session, question: str, target: "Workspace", *, yes: bool)
         raise OauthsyncError("not confirmed, so nothing was written")
 
 
-def _blocked(count: int) -> IncompleteError:
+def _blocked(session: Session, prepared: "Prepared") -> IncompleteError:
+    count, hint = len(prepared.plan.blocked), how_to_unblock(session, prepared)
+    if prepared.plan_id:
+        hint += "\nthen make the plan again: `oauthsync plan -o FILE`"
     return IncompleteError(
-        f"{count_of(count, 'step')} of the plan blocked, so nothing was written",
-        hint="`oauthsync secrets fill` asks for missing secrets, --map settles a match,"
-        " --allow-missing leaves out what has no secret",
+        f"{count_of(count, 'step')} of the plan blocked, so nothing was written", hint=hint
     )
 
 
@@ -184,10 +184,15 @@ def _report(session: Session, carried: "Carried") -> int:
         session.warn(f"the target is not as it should be:\n{session.folded(report.findings)}")
     if run.state == "complete":
         return 0
-    raise IncompleteError(
-        f"run {run.id} is not complete",
-        hint=f"`oauthsync runs show {run.id}` says why; `oauthsync resume {run.id}` tries again",
-    )
+    hint = f"`oauthsync runs show {run.id}` says why; `oauthsync resume {run.id}` tries again"
+    if run.kind == "import" and all(step.is_done for step in report.steps):
+        # What is done is not written again, also where it was adopted and has other data.
+        again = typed("import", str(run.snapshot), "--to", run.target, "--on-existing", "update")
+        hint = (
+            f"`{again}`, with the options of then, writes what is different;"
+            f" `oauthsync resume {run.id}` looks again"
+        )
+    raise IncompleteError(f"run {run.id} is not complete", hint=hint)
 
 
 @click.command("resume")
@@ -206,6 +211,14 @@ def resume_command(session: Session, run: int | None) -> int:
     return _report(session, carried)
 
 
+def _check_can_be_undone(run: "Run") -> None:
+    hint = "name another one: `oauthsync runs` lists them"
+    if run.kind == "undo":
+        raise UsageError(f"run {run.id} is itself the undo of run {run.undoes}", hint=hint)
+    if run.state == "undone":
+        raise UsageError(f"run {run.id} is undone already", hint=hint)
+
+
 @click.command("undo")
 @click.argument("run", type=click.IntRange(min=1), required=False)
 @click.option("--force", is_flag=True, help="Delete what is in use, too.")
@@ -218,8 +231,7 @@ def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> i
 
     with session.backup() as backup:
         found = find_run(backup, run, unfinished=False)
-        if found.kind == "undo" or found.state == "undone":
-            raise UsageError(f"run {found.id} is an undo, or undone already")
+        _check_can_be_undone(found)
         workspace = backup.workspace(found.target)
 
         def confirm(plan: "UndoPlan") -> bool:

@@ -25,15 +25,23 @@ def runs_command(ctx: click.Context, session: Session) -> None:
     with session.backup() as backup:
         journal = backup.journal()
         found = [documents.run(run, journal.steps(run.id)) for run in journal.runs()]
-    columns = ("id", "kind", "target", "snapshot", "started_at", "state", "created", "failed")
+    columns = ("id", "kind", "target", "snapshot", "started_at", "state")
     session.answer(
         {"runs": list(found)},
         lambda renderer: renderer.table(
-            [name.replace("_", " ") for name in columns],
-            [[run[name] for name in columns] for run in found],
+            [*(name.replace("_", " ") for name in columns), "steps"],
+            [[*(run[name] for name in columns), _steps(run)] for run in found],
             none="no runs",
         ),
     )
+
+
+def _steps(run: "dict[str, Json]") -> str:
+    """How far a run's steps came: `2 created, 1 failed`."""
+    from oauthsync.render import counted
+
+    names = ("created", "updated", "deleted", "failed", "planned")
+    return counted({name: count for name in names if isinstance(count := run[name], int)})
 
 
 @runs_command.command("show")
