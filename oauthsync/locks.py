@@ -31,7 +31,8 @@ class TargetLock:
 
     `folder` is where the lock files are, `what` names the workspace in messages, and `knows` says
     whether a run is one of this folder's. `strangers` says that calls of others may be under way.
-    Every method raises FileError where another process holds a lock, or a file cannot be used.
+    A run's name has up to 32 characters. Every method raises FileError where another process holds
+    a lock, or a file cannot be used.
     """
 
     def __init__(self, folder: Path, url: str, knows: Callable[[str], bool], *, what: str) -> None:
@@ -115,14 +116,16 @@ class TargetLock:
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.lock"
 
     def _read_mark(self, path: Path) -> str:
-        run = _content(path).partition(b" ")[2].decode("ascii", "replace")
+        run = _content(path).partition(b" ")[2].decode("ascii", "replace").strip()
         self._marks[path] = run
         self.strangers = self.strangers or bool(run and not self._knows(run))
         return run
 
     def _write(self, path: Path, run: str) -> None:
         try:
-            path.write_text(f"{secrets.token_hex(16)} {run}", "ascii")
+            # In one go and of one length: others, who share the URL's lock, never read a part.
+            with path.open("r+b") as file:
+                file.write(f"{secrets.token_hex(16)} {run:32}".encode("ascii"))
         except OSError as error:
             raise FileError(f"cannot write {path}: {error.strerror or error}") from error
         self._marks[path] = run
