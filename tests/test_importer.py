@@ -402,17 +402,22 @@ def test_steps_that_are_alike_are_done_one_after_the_other(world: World) -> None
         assert earlier.status == 200 or later.at - earlier.at >= OVER
 
 
-def test_what_somebody_else_created_in_its_place_is_adopted(world: World) -> None:
-    wanted = fill(world)
+def somebody_creates_it_too(world: World, fault: str | None) -> None:
+    """When the slack profile is on its way, and meets that fault."""
 
     def overtake(request: Request) -> Fault | None:
         if request.call == "create" and request.body["provider"] == "slack":
             world.sandbox.hook = None
             world.target.create("slack", "with a token", "app")
-            return Fault("reset")
+            return Fault(fault) if fault else None
         return None
 
     world.sandbox.hook = overtake
+
+
+def test_what_somebody_else_created_in_its_place_is_adopted(world: World) -> None:
+    wanted = fill(world)
+    somebody_creates_it_too(world, "reset")
     carried = world.carry_out()
     assert contents(world.target) == wanted
     assert states(carried) == {"adopted": 1, "done": 4}
@@ -421,15 +426,7 @@ def test_what_somebody_else_created_in_its_place_is_adopted(world: World) -> Non
 
 def test_where_somebody_else_created_one_too_the_step_fails_and_says_so(world: World) -> None:
     wanted = fill(world)
-
-    def overtake(request: Request) -> Fault | None:
-        if request.call == "create" and request.body["provider"] == "slack":
-            world.sandbox.hook = None
-            world.target.create("slack", "with a token", "app")
-            return Fault("reset-after-apply")
-        return None
-
-    world.sandbox.hook = overtake
+    somebody_creates_it_too(world, "reset-after-apply")
     carried = world.carry_out()
     [failed] = [step for step in carried.report.steps if not step.is_done]
     assert "2 new profiles could be this one" in (failed.error or "")
@@ -443,13 +440,7 @@ def test_where_somebody_else_created_one_too_the_step_fails_and_says_so(world: W
 
 def test_a_twin_that_somebody_else_created_is_found_by_the_verification(world: World) -> None:
     fill(world)
-
-    def create_too(request: Request) -> None:
-        if request.call == "create" and request.body["provider"] == "slack":
-            world.sandbox.hook = None
-            world.target.create("slack", "with a token", "app")
-
-    world.sandbox.hook = create_too
+    somebody_creates_it_too(world, None)
     carried = world.carry_out()
     [finding] = carried.report.findings
     assert "2 new profiles are named 'with a token'" in finding
