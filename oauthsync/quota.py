@@ -218,13 +218,15 @@ class Quota:
             # What other workspaces left behind has no index to find it by: once is enough.
             db.execute("DELETE FROM slot WHERE until <= ?", (now,))
             self._swept = True
-        # With as many as the limit counting, the oldest of these has to end first.
-        row: tuple[float] | None = db.execute(
-            "SELECT until FROM slot WHERE key = ? ORDER BY until DESC LIMIT 1 OFFSET ?",
-            (self._key, self._limit - 1),
+        (count,) = db.execute("SELECT count(*) FROM slot WHERE key = ?", (self._key,)).fetchone()
+        if count < self._limit:
+            return 0.0
+        row: tuple[float] = db.execute(
+            "SELECT until FROM slot WHERE key = ? ORDER BY until LIMIT 1 OFFSET ?",
+            (self._key, count - self._limit),
         ).fetchone()
         # A request still under way may be answered any moment, and then leaves in one window.
-        return 0.0 if row is None else min(row[0] - now, self._window)
+        return min(row[0] - now, self._window)
 
     def _count(self, db: sqlite3.Connection, slot: Slot, now: float, until: float) -> None:
         db.execute(
