@@ -28,7 +28,7 @@ from oauthsync.errors import (
     UnknownOutcomeError,
     UsageError,
 )
-from oauthsync.events import Listener, Waiting, ignore
+from oauthsync.events import Listener, QuotaNotShared, Waiting, ignore
 from oauthsync.profiles import Profile
 from oauthsync.quota import Quota
 from oauthsync.secret import Secret
@@ -143,6 +143,7 @@ class Api:
         self._listener = listener
         self._transport = Transport(url, token, timeout=server_timeout + PATIENCE)
         self._lock = threading.Lock()
+        self._told_of_quota = False
 
     def __enter__(self) -> "Api":
         return self
@@ -246,6 +247,9 @@ class Api:
         body = payload.body() if payload else None
         secrets = (self._token, *(payload.secrets() if payload else ()))
         slot = self._quota.acquire(self._wait_for_quota)
+        if self._quota.problem and not self._told_of_quota:
+            self._told_of_quota = True
+            self._listener(QuotaNotShared(self.workspace, self._quota.problem))
         sent = False
 
         def going_out() -> None:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from oauthsync import config
 from oauthsync.clock import Clock, SystemClock
 from oauthsync.config import Config, Unlock, Workspace
 from oauthsync.errors import OauthsyncError, SidecarError, StoreError, UsageError
 from oauthsync.events import Listener, ignore
+from oauthsync.files import is_there
 from oauthsync.secret import Secret
 
 if TYPE_CHECKING:
@@ -35,8 +36,13 @@ FLEET_WIDTH = 100
 """Workspaces that are read side by side: nearly all of the time each waits, for its quota or an
 answer. Against one, 100 of 300 profiles each cost the CPU time of their requests and 60 MB."""
 
+TRIES = 3
+"""How often a person may type the passphrase that is to open something."""
+
 Ask = Callable[[str, bool], Secret]
 """Ask a person for a passphrase: the prompt, and whether it is a new one, to be typed twice."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ class Backup:
         self._environ = os.environ if environ is None else environ
         self._home = home or _home()
         self._ask = ask
+        self._was_typed = False
         self._database: Database | None = None
         self._opening = threading.Lock()
 
@@ -133,15 +140,26 @@ class Backup:
     # --- the sidecar ----------------------------------------------------------------------------
 
     def secrets(self) -> "Secrets":
-        """The opened sidecar. Raises SidecarError as `sidecar.load` does."""
+        """The opened sidecar; who mistypes its passphrase is asked again.
+
+        Raises SidecarError as `sidecar.load` does.
+        """
+        path = self.config.sidecar
         if not self.has_sidecar:
             raise SidecarError(
-                f"there is no sidecar at {self.config.sidecar}",
+                f"there is no sidecar at {path}",
                 hint="`oauthsync secrets set`, `fill` and `load` create it",
             )
         from oauthsync import sidecar
 
-        return sidecar.load(self.config.sidecar, self.key)
+        def open_with(passphrase: Secret) -> "Secrets":
+            self.key = sidecar.PassphraseKey(passphrase)
+            return sidecar.load(path, self.key)
+
+        key = self.key
+        if self._was_typed and isinstance(key, sidecar.PassphraseKey):
+            return self._until_it_opens(path, key.passphrase, open_with)
+        return sidecar.load(path, key)
 
     def apps(self) -> frozenset[tuple[str, str]]:
         """The apps (provider, client id) whose secrets are at hand; none without a sidecar."""
@@ -161,7 +179,7 @@ class Backup:
     @property
     def has_sidecar(self) -> bool:
         """Whether anything, be it a broken link, stands where the sidecar goes."""
-        return os.path.lexists(self.config.sidecar)
+        return is_there(self.config.sidecar)
 
     @cached_property
     def key(self) -> "Key":
@@ -178,7 +196,7 @@ class Backup:
         if unlock.kind == "passphrase":
             return sidecar.PassphraseKey(unlock.passphrase())
         assert unlock.identity is not None
-        return sidecar.IdentityKey(self._identities(unlock.identity))
+        return sidecar.IdentityKey(self._identities(unlock.identity, unlock.source))
 
     def _is_to_take_over(self, unlock: Unlock) -> bool:
         from oauthsync import sidecar
@@ -211,8 +229,24 @@ class Backup:
                 " OAUTHSYNC_PASSPHRASE_COMMAND or OAUTHSYNC_IDENTITY, or [secrets] in"
                 f" {self.config.file}",
             )
+        self._was_typed = True
         prompt = f"Passphrase for {path}" if exists else f"New passphrase for {path}"
         return sidecar.PassphraseKey(self._ask(prompt, not exists))
+
+    def _until_it_opens(
+        self, path: Path, passphrase: Secret, open_with: Callable[[Secret], T]
+    ) -> T:
+        """What `open_with` gives for a passphrase that was typed, maybe not at the first try."""
+        assert self._ask is not None, "somebody has typed it"
+        for number in range(2, TRIES + 1):
+            try:
+                return open_with(passphrase)
+            except SidecarError as error:
+                if not _is_mismatch(error):
+                    raise
+            prompt = f"That does not open it. Passphrase for {path} (try {number} of {TRIES})"
+            passphrase = self._ask(prompt, False)
+        return open_with(passphrase)
 
     def new_passphrase(self) -> "PassphraseKey":
         """A new passphrase for the sidecar, from a person; SidecarError where nobody is there."""
@@ -226,19 +260,23 @@ class Backup:
         prompt = f"New passphrase for {self.config.sidecar}"
         return sidecar.PassphraseKey(self._ask(prompt, True))
 
-    def _identities(self, path: Path) -> "tuple[KeyPair, ...]":
+    def _identities(self, path: Path, source: str) -> "tuple[KeyPair, ...]":
         from oauthsync import age, keys
         from oauthsync.tables import read_regular
 
         try:
             text = read_regular(path, limit=age.MAX_FILE)
         except OSError as error:
-            raise SidecarError(
-                f"cannot read the identity file {path}: {error.strerror or error}"
-            ) from error
-        if keys.is_encrypted(text):
-            text = self._decrypted(path, text)
-        return keys.parse_identity_file(text)
+            reason = error.strerror
+        else:
+            if keys.is_encrypted(text):
+                text = self._decrypted(path, text)
+            return keys.parse_identity_file(text)
+        # Without the path, and that error, which has it: people put a passphrase there by mistake.
+        raise SidecarError(
+            f"cannot read {source}: {reason}",
+            hint="that setting is to be the path of a file that holds them",
+        )
 
     def _decrypted(self, path: Path, text: bytes) -> bytes:
         """The content of an identity file that is itself encrypted with a passphrase."""
@@ -249,8 +287,11 @@ class Backup:
                 f"the identity file {path} asks for a passphrase, and nobody is there to type it",
                 hint="run this on a terminal, or name an identity file that is not encrypted",
             )
+        typed = self._ask(f"Passphrase for {path}", False)
         try:
-            return age.decrypt(text, [age.Passphrase(self._ask(f"Passphrase for {path}", False))])
+            return self._until_it_opens(
+                path, typed, lambda passphrase: age.decrypt(text, [age.Passphrase(passphrase)])
+            )
         except age.AgeError as error:
             raise SidecarError(
                 f"the identity file {path} does not open: {error}", hint=error.hint
@@ -362,6 +403,15 @@ class Backup:
             return Exported(snapshot, difference, next(earlier, None))
         except OauthsyncError as error:
             return Failed(workspace.name, error)
+
+
+def _is_mismatch(error: BaseException | None) -> bool:
+    """Whether a passphrase is empty, or a wrong one (or the header that tells is damaged)."""
+    from oauthsync import age
+
+    return error is not None and (
+        isinstance(error, age.NoMatchError | age.KeyFormatError) or _is_mismatch(error.__cause__)
+    )
 
 
 def _home() -> Path:

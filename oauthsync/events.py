@@ -34,7 +34,15 @@ class StepEnded:
     total: int
 
 
-Event: TypeAlias = Waiting | PageRead | StepEnded
+@dataclass(frozen=True)
+class QuotaNotShared:
+    """Other processes do not count the requests to `workspace`, because of `problem`."""
+
+    workspace: str
+    problem: str
+
+
+Event: TypeAlias = Waiting | PageRead | StepEnded | QuotaNotShared
 Listener: TypeAlias = Callable[[Event], None]
 
 

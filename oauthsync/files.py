@@ -49,6 +49,18 @@ def read_file(path: Path, *, limit: int) -> bytes:
     return content
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything, be it a broken link, is at `path`.
+
+    True also where that cannot be seen: what may be there is not to be taken for missing.
+    """
+    try:
+        path.lstat()
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError)
+    return True
+
+
 def replace_file(path: Path, content: bytes, *, previous: Path | None = None) -> None:
     """Put `content` at `path`, whole or not at all, with mode 0600.
 

@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
 from oauthsync import settling
@@ -82,11 +82,16 @@ SecretLookup = Callable[[str, str], AppSecrets | None]
 
 @dataclass(frozen=True)
 class Report:
-    """How a run stands after `carry_on`; `findings` say what the verification found amiss."""
+    """How a run stands after `carry_on`.
+
+    `findings` say what the verification found amiss, and `seen` are the target's profiles, by id,
+    as it saw them.
+    """
 
     run: Run
     steps: tuple[Step, ...]
     findings: tuple[str, ...]
+    seen: Mapping[int, Profile] = field(default_factory=dict)
 
 
 class InterruptedRunError(OauthsyncError):
@@ -336,7 +341,7 @@ class Importer:
         known = self._before.keys() | (self._target.claimed() - own)
         findings = tuple(settling.findings(steps, seen, known))
         self._end(run, verified=not findings)
-        return Report(self._journal.run(run.id), tuple(steps), findings)
+        return Report(self._journal.run(run.id), tuple(steps), findings, seen)
 
     def _seen(self, run: Run, steps: Sequence[Step], listing: Listing) -> Mapping[int, Profile]:
         """The target after the run: listed, where the answers do not tell."""

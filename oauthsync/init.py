@@ -139,6 +139,23 @@ def write(folder: Path, answers: Answers) -> Path:
     return file
 
 
+def variable(name: str) -> str:
+    """The environment variable that a workspace's token is probably in."""
+    plain = "".join(char if char.isascii() and char.isalnum() else "_" for char in name.upper())
+    return f"WORKATO_{plain}_TOKEN"
+
+
+def block(name: str, place: str) -> str:
+    """What adds a workspace to a file, at its end. Raises UsageError for a bad name or place."""
+    key, value = ("region", place) if place in REGIONS else ("url", find_url(place))
+    lines = (
+        _header(check_name(name)),
+        f"{key} = {_quoted(value)}",
+        f"token_env = {_quoted(variable(name))}  # or token_file, or token_command",
+    )
+    return "\n".join(lines)
+
+
 def render(answers: Answers) -> str:
     """The file's text."""
     return "\n".join((*_head(answers), *_workspace(answers), *_secrets(answers))) + "\n"
@@ -154,8 +171,7 @@ def _head(answers: Answers) -> Iterator[str]:
 
 
 def _workspace(answers: Answers) -> Iterator[str]:
-    name = answers.workspace
-    yield f"[workspaces.{name if _BARE_KEY.fullmatch(name) else _quoted(name)}]"
+    yield _header(answers.workspace)
     if answers.place in REGIONS:
         yield '# The data center. For a private Workato instead: url = "https://…"'
         yield f"region = {_quoted(answers.place)}"
@@ -172,6 +188,10 @@ def _workspace(answers: Answers) -> Iterator[str]:
     yield '# region = "eu"'
     yield '# token_env = "WORKATO_PROD_TOKEN"'
     yield ""
+
+
+def _header(name: str) -> str:
+    return f"[workspaces.{name if _BARE_KEY.fullmatch(name) else _quoted(name)}]"
 
 
 def _secrets(answers: Answers) -> Iterator[str]:

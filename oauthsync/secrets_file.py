@@ -2,7 +2,12 @@
 
 Rows have `provider`, `client_id`, `client_secret` and, where there is one, `token`; an empty token
 is none. The text is JSON (a list of objects) where it starts with a bracket or brace, else CSV.
+What spreadsheets make of a CSV is read, too: a byte order mark, columns separated by semicolons or
+tabs, and names of columns in any case, with spaces or dashes.
 
+- A spreadsheet rounds a client id that looks like a number, and computes one that looks like a
+  formula. So in a CSV, a provider or client id that does not start with a letter may stand behind
+  an apostrophe, which is not part of it; `template` writes it there. A secret is taken as it is.
 - An error names the file, the row (CSV: the line it starts on, counted from 1; JSON: the index,
   counted from 0) and the column. It never shows a value, and what may be a value by mistake, such
   as the first line of a file without a header, counts as one.
@@ -16,12 +21,13 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from oauthsync import strictjson
 from oauthsync.entries import Entry, entry_from_json
 from oauthsync.errors import UsageError
 from oauthsync.strictjson import Json
+from oauthsync.text import inline
 
 MAX_SIZE = 16 << 20
 """Bytes of a file."""
@@ -29,6 +35,13 @@ MAX_SIZE = 16 << 20
 REQUIRED = ("provider", "client_id", "client_secret")
 COLUMNS = (*REQUIRED, "token")
 
+TEXT_MARK = "'"
+"""At the start of a provider or client id of a CSV: text follows, whatever it looks like."""
+
+_MEANS_TEXT = re.compile("[A-Za-z]")
+"""How a value begins that no spreadsheet takes for a number or a formula."""
+
+_SEPARATORS = ",;\t"
 _HEADER_HINT = f"the columns are {','.join(COLUMNS)} in any order, of which token may be left out"
 
 
@@ -50,6 +63,8 @@ def parse_rows(text: bytes, *, name: str, now: str) -> list[Entry]:
             f"{name} is larger than {MAX_SIZE >> 20} MiB", hint="load it in several parts"
         )
     content = _decode(text, name)
+    if not content.strip():
+        raise UsageError(f"{name} is empty", hint=_HEADER_HINT)
     try:
         return _entries(content, now)
     except _RowError as error:
@@ -71,7 +86,9 @@ def _decode(text: bytes, name: str) -> str:
 
 def _entries(content: str, now: str) -> list[Entry]:
     found: dict[tuple[str, str], tuple[str, Entry]] = {}
-    rows = _json_rows(content) if content.lstrip()[:1] in ("[", "{") else _csv_rows(content)
+    is_json = content.lstrip()[:1] in ("[", "{")
+    rows = list(_json_rows(content) if is_json else _csv_rows(content))
+    _check_filled_in([where for where, row in rows if row["client_secret"] == ""])
     for where, row in rows:
         entry = _entry(where, row, now)
         first, earlier = found.setdefault(entry.app, (where, entry))
@@ -82,6 +99,16 @@ def _entries(content: str, now: str) -> list[Entry]:
                 hint="keep the one that is right",
             )
     return [entry for _, entry in found.values()]
+
+
+def _check_filled_in(empty: Sequence[str]) -> None:
+    if empty:
+        more = f" and {len(empty) - 10} more" if len(empty) > 10 else ""
+        raise _RowError(
+            ", ".join(empty[:10]) + more,
+            "client_secret is empty",
+            hint="nothing is stored: fill it in, or remove the rows that have none",
+        )
 
 
 def _entry(where: str, row: dict[str, Json], now: str) -> Entry:
@@ -114,28 +141,32 @@ def _json_rows(content: str) -> Iterator[tuple[str, dict[str, Json]]]:
         where = f"row [{index}]"
         if not isinstance(row, dict):
             raise _RowError(where, "it is not an object")
-        _check_columns(where, list(row))
-        yield where, row
+        yield where, dict(zip(_columns(where, list(row)), row.values(), strict=True))
 
 
 def _csv_rows(content: str) -> Iterator[tuple[str, dict[str, Json]]]:
     lines = _csv_lines(content)
-    where, header = next(lines, ("line 1", []))
-    _check_columns(where, header)
+    header = _columns(*next(lines))
     for where, cells in lines:
         if len(cells) != len(header):
             raise _RowError(
                 where,
                 f"it has {len(cells)} cells, and the header has {len(header)}",
-                hint="a value that holds a comma, a quote or a line break stands in double quotes",
+                hint="a value that holds the separator, a quote or a line break stands in double"
+                " quotes",
             )
-        yield where, dict(zip(header, cells, strict=True))
+        row: dict[str, Json] = dict(zip(header, cells, strict=True))
+        for column in ("provider", "client_id"):
+            row[column] = _unmarked(str(row[column]))
+        yield where, row
 
 
 def _csv_lines(content: str) -> Iterator[tuple[str, list[str]]]:
     """The rows that are not blank, each with the line it starts on."""
     # Line ends stay as they are: within quotes they belong to the value.
-    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+    header = re.split("[\r\n]", content.lstrip(), maxsplit=1)[0]
+    separator = next((each for each in _SEPARATORS if each in header), ",")
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator, strict=True)
     while True:
         where = f"line {reader.line_num + 1}"
         try:
@@ -148,24 +179,58 @@ def _csv_lines(content: str) -> Iterator[tuple[str, list[str]]]:
             yield where, cells
 
 
-def _check_columns(where: str, names: Sequence[str]) -> None:
-    if not set(names) & set(COLUMNS):
+def _columns(where: str, names: Sequence[str]) -> list[str]:
+    """The columns that these names mean. Raises _RowError."""
+    found = [_plain(name) for name in names]
+    if not set(found) & set(COLUMNS):
         raise _RowError(where, "it names none of the columns", hint=_HEADER_HINT)
-    for position, name in enumerate(names, start=1):
+    for position, name in enumerate(found, start=1):
         if name not in COLUMNS:
-            problem, hint = _unknown(position, name)
+            problem, hint = _unknown(position, names[position - 1])
             raise _RowError(where, problem, hint=hint)
-        if name in names[: position - 1]:
+        if name in found[: position - 1]:
             raise _RowError(where, f"column {name} stands there twice", hint=_HEADER_HINT)
     for name in REQUIRED:
-        if name not in names:
+        if name not in found:
             raise _RowError(where, f"column {name} is missing", hint=_HEADER_HINT)
+    return found
+
+
+def _plain(name: str) -> str:
+    return re.sub("[ -]", "_", name.strip().lower())
 
 
 def _unknown(position: int, name: str) -> tuple[str, str]:
     if not re.fullmatch(r"[A-Za-z _-]{1,40}", name):  # it may be a value in the wrong place
         return f"column {position} is unknown", _HEADER_HINT
-    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
-    near = difflib.get_close_matches(plain, COLUMNS, n=1)
+    near = difflib.get_close_matches(_plain(name), COLUMNS, n=1)
     hint = f"did you mean {near[0]!r}?" if near else _HEADER_HINT
     return f"column {position} ({name!r}) is unknown", hint
+
+
+def template(apps: Iterable[tuple[str, str]], *, token: bool) -> str:
+    """A CSV of apps (provider, client id) whose secrets are to be filled in, to be loaded then.
+
+    `token` is whether it has that column, too. Each app has to be one that `fits`.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    columns = COLUMNS if token else REQUIRED
+    empty = [""] * (len(columns) - 2)
+    writer.writerow(columns)
+    writer.writerows([*map(_marked, app), *empty] for app in apps)
+    return text.getvalue().removesuffix("\n")
+
+
+def fits(app: tuple[str, str]) -> bool:
+    """Whether provider and client id stand in a CSV as they are, and are seen as they are."""
+    return all(inline(text) == text and text and not _has_ragged_end(text) for text in app)
+
+
+def _marked(text: str) -> str:
+    return text if _MEANS_TEXT.match(text) else f"{TEXT_MARK}{text}"
+
+
+def _unmarked(text: str) -> str:
+    rest = text.removeprefix(TEXT_MARK)
+    return text if _MEANS_TEXT.match(rest) else rest

@@ -33,7 +33,6 @@ __all__ = [
     "Saved",
     "Secrets",
     "check_passphrase",
-    "exists",
     "load",
     "parse_identity_file",
     "rekey",
@@ -60,18 +59,6 @@ class Saved:
 
 class _DamagedError(SidecarError):
     """A generation is missing, or does not open; the one before it might."""
-
-
-def exists(path: Path) -> bool:
-    """Whether anything, be it a broken link, stands where the sidecar goes.
-
-    True also where that cannot be seen: what may be there is not to be taken for missing.
-    """
-    try:
-        path.lstat()
-    except OSError as error:
-        return not isinstance(error, FileNotFoundError)
-    return True
 
 
 def sealed_with_passphrase(path: Path) -> bool:
@@ -119,7 +106,7 @@ def update(
     passphrase.
     """
     with _locked(path):
-        create = bool(entries) and not exists(path)
+        create = bool(entries) and not files.is_there(path)
         before = _new(path, key, recipients) if create else load(path, key)
         after = before.changed(entries, frozenset(remove))
         if after != before:
@@ -247,7 +234,7 @@ def _way_back(path: Path, key: Key) -> str | None:
 def _new(path: Path, key: Key, recipients: Sequence[str]) -> Secrets:
     """The empty sidecar that a new file starts from."""
     previous = _previous(path)
-    if exists(previous):
+    if files.is_there(previous):
         raise SidecarError(
             f"there is no sidecar at {path}, but an earlier generation of it at {previous}",
             hint=f"copy it to {path} to go on from it, or move it away to begin anew",

@@ -163,8 +163,9 @@ def read_regular(path: Path, *, limit: int) -> bytes:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
-        with os.fdopen(fd, "rb", closefd=False) as file:
-            content = file.read(limit + 1)
+        content = b""
+        while chunk := os.read(fd, limit + 1 - len(content)):
+            content += chunk
     finally:
         os.close(fd)
     if len(content) > limit:

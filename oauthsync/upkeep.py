@@ -1,11 +1,10 @@
 """What a backup folder is worth today: its database, its exports, its runs and its sidecar."""
 
-import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from oauthsync import age, keys, sidecar
+from oauthsync import age, files, keys, sidecar
 from oauthsync.backup import Backup
 from oauthsync.database import reading
 from oauthsync.diagnosis import Check
@@ -22,7 +21,7 @@ STALE_DAYS = 7
 def check_database(backup: Backup, names: Sequence[str]) -> Iterator[Check]:
     """Checks of the database, the exports of these workspaces, and the runs. Raises StoreError."""
     path = backup.config.database
-    if not os.path.lexists(path):
+    if not files.is_there(path):
         yield Check(
             "database",
             "warning",
@@ -93,7 +92,7 @@ def check_sidecar(backup: Backup, *, may_ask: bool) -> Iterator[Check]:
     What takes a person to open it is left untested where nobody is there (`may_ask`).
     """
     path = backup.config.sidecar
-    if not sidecar.exists(path):
+    if not backup.has_sidecar:
         yield _no_sidecar(path)
         return
     if not _can_open(path, backup.config.unlock(), may_ask=may_ask):
@@ -133,7 +132,7 @@ def check_sidecar(backup: Backup, *, may_ask: bool) -> Iterator[Check]:
 
 def _no_sidecar(path: Path) -> Check:
     previous = path.with_name(f"{path.name}.prev")
-    if sidecar.exists(previous):
+    if files.is_there(previous):
         return Check(
             "sidecar",
             "failed",

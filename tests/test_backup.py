@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from oauthsync import age, backup, sidecar
+from oauthsync import age, backup, files, sidecar
 from oauthsync.backup import Backup, Exported, Failed
 from oauthsync.clock import SleepInterruptedError
 from oauthsync.errors import OauthsyncError, SidecarError, StoreError, UsageError
-from oauthsync.events import Event, PageRead
+from oauthsync.events import Event, PageRead, QuotaNotShared
 from oauthsync.sandbox import Fault, Request, Sandbox
 from oauthsync.secret import Secret
 from tests.clock import FakeClock
@@ -175,6 +175,22 @@ def test_the_quota_is_shared_by_who_has_the_same_token(tmp_path: Path, sandbox: 
     assert sum(clock.slept) == pytest.approx(60, abs=1)
 
 
+def test_who_listens_is_told_once_that_the_quota_is_not_shared(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    events: list[Event] = []
+    environ = {"XDG_STATE_HOME": "/dev/null"}
+    with (
+        opened(folder(tmp_path, sandbox), environ=environ, listener=events.append) as found,
+        found.api(found.workspace(None)) as api,
+    ):
+        api.page(1)
+        api.page(1)
+    [event] = events
+    assert isinstance(event, QuotaNotShared)
+    assert (event.workspace, "cannot be used" in event.problem) == ("w0", True)
+
+
 @pytest.mark.parametrize(
     ("variable", "expected"),
     [("/state", "/state/oauthsync"), ("state", None), ("", None)],
@@ -202,15 +218,15 @@ def test_a_user_without_a_home_is_told_to_set_one(
 
 
 class Person:
-    """Types one passphrase, and remembers what was asked."""
+    """Types one passphrase after the other, and remembers what was asked."""
 
-    def __init__(self, passphrase: str = PASSPHRASE) -> None:
+    def __init__(self, *passphrases: str) -> None:
         self.asked: list[tuple[str, bool]] = []
-        self._passphrase = passphrase
+        self._passphrases = iter(passphrases or (PASSPHRASE,))
 
     def __call__(self, prompt: str, is_new: bool) -> Secret:
         self.asked.append((prompt, is_new))
-        return Secret(self._passphrase)
+        return Secret(next(self._passphrases))
 
 
 def seal(path: Path, key: sidecar.Key) -> None:
@@ -251,6 +267,37 @@ def test_a_sidecar_for_recipients_asks_for_no_passphrase(tmp_path: Path, sandbox
         pytest.raises(SidecarError, match="no identity is given"),
     ):
         found.secrets()
+
+
+def test_a_person_who_mistypes_a_passphrase_is_asked_three_times_in_all(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    path, person = folder(tmp_path, sandbox), Person("wrong", "", PASSPHRASE)
+    file = path / "secrets.age"
+    seal(path, sidecar.PassphraseKey(Secret(PASSPHRASE), work_factor=1))
+    with opened(path, ask=person) as found:
+        assert found.apps() == found.secrets().names() == {("hubspot", "app")}
+    again = "That does not open it. Passphrase for"
+    assert person.asked == [
+        (f"Passphrase for {file}", False),
+        (f"{again} {file} (try 2 of 3)", False),
+        (f"{again} {file} (try 3 of 3)", False),
+    ]
+    person = Person("wrong", "wrong", "wrong")
+    with opened(path, ask=person) as found, pytest.raises(SidecarError, match="does not open"):
+        found.secrets()
+
+
+def test_a_sidecar_that_cannot_be_looked_at_is_not_taken_for_missing(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    path = folder(tmp_path, sandbox)
+    with opened(path) as found:
+        assert not found.has_sidecar
+        path.rename(tmp_path / "moved")
+        path.write_text("no folder any more, so nobody can tell")
+        assert found.has_sidecar
+        assert files.is_there(found.config.sidecar)
 
 
 def test_without_anybody_the_error_says_what_to_set(tmp_path: Path, sandbox: Sandbox) -> None:

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -256,6 +258,25 @@ def test_a_group_without_a_command_is_wrong_usage(desk: Desk) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("args", "instead"),
+    [
+        (["--json", "snapshots"], "`oauthsync COMMAND --json`"),
+        (["-q", "export"], "`oauthsync COMMAND -q`"),
+        (["secrets", "--json", "list"], "`oauthsync secrets COMMAND --json`"),
+        (["runs", "--id-map", "show", "1"], "`oauthsync runs COMMAND --id-map`"),
+    ],
+)
+def test_an_option_before_the_commands_name_is_told_where_it_belongs(
+    desk: Desk, args: list[str], instead: str
+) -> None:
+    called = desk.call(*args)
+    assert called.code == 2
+    assert "before a command's name" in called.err
+    assert f"hint: options come after it: {instead}\n" in called.err
+    assert "did you mean" not in called.err.lower()
+
+
 def test_without_a_command_help_is_shown_and_the_usage_is_wrong(desk: Desk) -> None:
     called = desk.call()
     assert (called.code, called.out) == (2, "")
@@ -304,6 +325,35 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
     assert called.code == 130
     assert called.json["error"] == "interrupted"
     assert "call the same command again" in called.json["hint"]
+
+
+# what goes wrong beside a command
+
+
+def test_a_quota_that_is_not_shared_is_a_warning_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
+    warning = "warning: the budget of requests is not shared with your other processes: /dev/null/"
+    for args in (["export", "--all"], ["export", "--all", "-q"], ["diff"], ["profiles", "list"]):
+        called = desk.call(*args)
+        assert (called.code, called.err.count(warning)) == (0, 1), args
+    called = desk.call("doctor")
+    assert (called.err, "warning   quota: " in called.out) == ("", True)
+
+
+@pytest.mark.parametrize("args", [["export"], ["diff"], ["plan"], ["import", "--yes"]])
+def test_the_command_that_gives_a_token_runs_once(desk: Desk, args: list[str]) -> None:
+    [profile] = desk.create("Acme")
+    desk.file(("hubspot", "app"))
+    desk.done("export")
+    desk.sandbox.workspace(DEV).delete(profile.id)
+    config = desk.folder / "oauthsync.toml"
+    script = "echo run >> runs.txt; echo " + DEV
+    command = f"token_command = 'sh -c \"{script}\"'"
+    desk.configure(config.read_text().replace('token_env = "DEV"', command))
+    assert desk.call(*args).code == 0
+    assert (desk.folder / "runs.txt").read_text() == "run\n"
 
 
 # output
@@ -485,6 +535,30 @@ def test_every_command_has_help_and_the_common_options(capsys: pytest.CaptureFix
     check(cli)
 
 
+def test_help_tells_what_holds_where_an_option_is_not_given(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import click
+
+    def check(command: click.Command, *path: str) -> None:
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and not parameter.is_flag:
+                default = parameter.to_info_dict()["default"]
+                if default not in (None, "*"):  # which stands for everything
+                    assert "default:" in str(parameter.help), (path, parameter.name)
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                inner = command.get_command(context, name)
+                assert inner is not None
+                check(inner, *path, name)
+
+    check(cli)
+    called = call(capsys, "sandbox", "--help")
+    for default in ("0", "60", "sandbox", "a free one", "in memory", "not at all"):
+        assert f"(default: {default})" in " ".join(called.out.split())
+
+
 def test_python_m_oauthsync_is_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "oauthsync", "--version"],
@@ -496,11 +570,48 @@ def test_python_m_oauthsync_is_the_command() -> None:
     assert installed("--version").stdout == done.stdout
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_gets_its_completion(shell: str) -> None:
-    done = installed(_OAUTHSYNC_COMPLETE=f"{shell}_source")
-    assert done.returncode == 0
-    assert "_OAUTHSYNC_COMPLETE" in done.stdout
+SHELLS = {
+    "bash": (
+        ["--norc", "-c"],
+        "",
+        "COMP_WORDS=(oauthsync secrets re); COMP_CWORD=2; _oauthsync_completion oauthsync;"
+        ' printf "%s\\n" "${COMPREPLY[@]}"',
+        ["rekey", "remove"],
+    ),
+    # What zsh completes shows in its line editor alone; that it would ask us is in its table.
+    "zsh": (
+        ["-f", "-c"],
+        "autoload -Uz compinit && compinit -u -D",
+        "print $_comps[oauthsync]",
+        ["_oauthsync_completion"],
+    ),
+    "fish": (
+        ["--no-config", "-c"],
+        "",
+        "complete -C 'oauthsync secrets re' | string replace -r '\\t.*' ''",
+        ["rekey", "remove"],
+    ),
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_each_shell_completes_after_the_line_that_the_documentation_gives(shell: str) -> None:
+    options, before, after, completed = SHELLS[shell]
+    page = Path(__file__).parent.parent / "docs" / "configuration.md"
+    [line] = re.findall(rf"^\$ (.*{shell}_source.*?) +#", page.read_text("utf-8"), re.MULTILINE)
+    source = installed(_OAUTHSYNC_COMPLETE=f"{shell}_source")
+    assert (source.returncode, "_OAUTHSYNC_COMPLETE" in source.stdout) == (0, True)
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} here")
+    path = f"{Path(COMMAND).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [shell, *options, "\n".join([before, line, after])],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout.split(), done.stderr) == (completed, "")
 
 
 @pytest.mark.parametrize(

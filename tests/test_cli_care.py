@@ -121,6 +121,15 @@ def test_check_finds_a_profile_that_was_altered(
     assert "the database is damaged" in people.err
 
 
+def test_check_says_that_it_is_about_the_folder(folder: Path, capsys: Capsys) -> None:
+    called = call(capsys, "check", "prod", "--json")
+    assert called.code == 2
+    assert called.json["error"] == (
+        "`check` is about the whole folder, and takes no argument such as 'prod'"
+    )
+    assert "oauthsync doctor WORKSPACE" in called.json["hint"]
+
+
 def test_check_finds_a_file_that_is_no_database(folder: Path, capsys: Capsys) -> None:
     (folder / "oauthsync.db").write_text("no database" * 100)
     called = call(capsys, "check", "--json")
@@ -204,12 +213,14 @@ def test_a_day_a_week_and_a_month_keep_their_newest_export(
         assert tried["kept"] == [3]
 
 
-@pytest.mark.parametrize("args", [(), ("--keep-last", "0"), ("--keep-last", "-1")])
+@pytest.mark.parametrize("args", [("--dry-run",), ("--keep-last", "0"), ("--keep-last", "-1")])
 def test_a_policy_that_would_keep_nothing_is_refused(
     folder: Path, sandbox: Sandbox, capsys: Capsys, args: tuple[str, ...]
 ) -> None:
     exported(capsys, 1)
-    assert call(capsys, "prune", *args).code == 2
+    called = call(capsys, "prune", *args)
+    assert called.code == 2
+    assert "-1" in args or "as in `oauthsync prune --keep-daily 30 " in called.err
     assert listed(capsys) == [1]
 
 

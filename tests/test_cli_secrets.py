@@ -117,40 +117,73 @@ def test_set_asks_for_a_token_only_where_there_may_be_one(desk: Desk) -> None:
 def test_a_new_sidecars_passphrase_is_checked_and_typed_twice(
     desk: Desk, at_terminal: None
 ) -> None:
-    prompt = "New passphrase for secrets.age: "
+    prompt = "New passphrase for secrets.age (12 characters or more, best several random words): "
     code, _, shown = converse(
         ["secrets", "set", "--provider", "hubspot", "--client-id", "a1"],
         [
             (prompt, "short"),
-            (f"at will\r\n{prompt}", "one-canary and another"),
+            (f"at will)\r\n{prompt}", "one-canary and another"),
             ("once more: ", "one-canary and a typo"),
-            (f"start again\r\n{prompt}", PASSPHRASE),
+            (f"try again: the two are not the same\r\n{prompt}", PASSPHRASE),
             ("once more: ", PASSPHRASE),
             ("Client secret of hubspot a1: ", "s-canary"),
         ],
     )
     assert code == 0, shown
-    assert "shorter than 12 characters" in shown
+    assert "try again: the passphrase is shorter than 12 characters" in shown
+    assert "warning" not in shown
     assert "canary" not in shown
     assert age.is_passphrase_file((desk.folder / "secrets.age").read_bytes())
+
+
+WRONG = [
+    ("Passphrase for secrets.age: ", "a wrong-canary one"),
+    ("does not open it. Passphrase for secrets.age (try 2 of 3): ", "a wrong-canary one"),
+    ("does not open it. Passphrase for secrets.age (try 3 of 3): ", "a wrong-canary one"),
+]
+
+
+def seal_with_passphrase(desk: Desk) -> None:
+    key = sidecar.PassphraseKey(Secret(PASSPHRASE), work_factor=1)
+    entry = sidecar.Entry("p", "c", Secret("s-canary"), None, "2026-11-23T10:00:00Z")
+    sidecar.update(desk.folder / "secrets.age", key, [entry])
 
 
 def test_a_wrong_passphrase_is_told_before_the_secret_is_typed(
     desk: Desk, at_terminal: None
 ) -> None:
-    sidecar.update(
-        desk.folder / "secrets.age",
-        sidecar.PassphraseKey(Secret(PASSPHRASE), work_factor=1),
-        [sidecar.Entry("p", "c", Secret("s-canary"), None, "2026-11-23T10:00:00Z")],
-    )
+    seal_with_passphrase(desk)
     code, _, shown = converse(
-        ["secrets", "set", "--provider", "hubspot", "--client-id", "a1"],
-        [("Passphrase for secrets.age: ", "a wrong-canary one")],
+        ["secrets", "set", "--provider", "hubspot", "--client-id", "a1"], WRONG
     )
     assert code == 7
     assert "the passphrase does not open" in shown
     assert "Client secret" not in shown
     assert "canary" not in shown
+
+
+def test_a_mistyped_passphrase_is_asked_for_again(desk: Desk, at_terminal: None) -> None:
+    seal_with_passphrase(desk)
+    (desk.folder / "s.csv").write_text("provider,client_id,client_secret\nhubspot,a1,s-canary\n")
+    right = [*WRONG[:1], (WRONG[1][0], PASSPHRASE)]
+    code, out, shown = converse(["secrets", "load", "s.csv", "--json"], right)
+    assert (code, json.loads(out)) == (0, {"loaded": 1, "replaced": 0}), shown
+    assert "canary" not in shown
+
+
+def test_only_what_was_typed_is_asked_for_again(desk: Desk, at_terminal: None) -> None:
+    seal_with_passphrase(desk)
+    code, _, shown = converse(["secrets", "list"], [], OAUTHSYNC_PASSPHRASE="a wrong-canary one")
+    assert (code, "Passphrase for" in shown) == (7, False)
+    damage(desk.folder / "secrets.age")
+    code, _, shown = converse(["secrets", "list"], [(WRONG[0][0], PASSPHRASE)])
+    assert (code, "try 2 of 3" in shown) == (7, False)
+
+
+def damage(path: Path) -> None:
+    """Change the content of an age file, and leave its header as it is."""
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:-3], "AAAA" + lines[-3][4:], *lines[-2:]]))
 
 
 def test_ctrl_d_and_ctrl_c_at_a_question_interrupt(desk: Desk) -> None:
@@ -237,6 +270,25 @@ def test_load_is_all_or_nothing_and_names_the_row_never_a_value(desk: Desk) -> N
     assert not (desk.folder / "secrets.age").exists()
 
 
+def test_load_names_all_rows_that_still_lack_a_secret(desk: Desk) -> None:
+    (desk.folder / "s.csv").write_text(
+        "provider,client_id,client_secret\nhubspot,a1,\nhubspot,a2,s-canary\nslack,a3,\n"
+    )
+    called = desk.refused("secrets", "load", "s.csv")
+    assert called.code == 2
+    assert "s.csv, line 2, line 4: client_secret is empty" in called.err
+    assert "nothing is stored" in called.err
+    assert not (desk.folder / "secrets.age").exists()
+
+
+def test_load_of_a_file_without_rows_loads_nothing(desk: Desk) -> None:
+    (desk.folder / "s.csv").write_text("provider,client_id,client_secret\n")
+    assert desk.done("secrets", "load", "s.csv") == {"loaded": 0, "replaced": 0}
+    (desk.folder / "s.csv").write_text("")
+    called = desk.refused("secrets", "load", "s.csv")
+    assert (called.code, "s.csv is empty" in called.err) == (2, True)
+
+
 def test_load_says_what_is_wrong_with_the_file_itself(desk: Desk) -> None:
     assert desk.refused("secrets", "load", "nowhere.csv").code == 2
     assert desk.refused("secrets", "load", ".").code == 2
@@ -286,6 +338,40 @@ def test_missing_lists_each_app_once_with_its_profiles(desk: Desk) -> None:
     called = desk.call("secrets", "missing", "--exit-code")
     assert (called.code, called.out) == (0, "nothing is missing\n")
     assert desk.done("secrets", "missing", "latest", "--workspace", "dev") == {"missing": []}
+
+
+def test_missing_as_csv_is_filled_in_and_loaded_for_exactly_the_same_apps(desk: Desk) -> None:
+    apps = [
+        ("hubspot", "=HYPERLINK(1)"),
+        ("hubspot", "'12345678901234567890.1"),
+        ("=cmd", "a,b"),
+        ("slack", "0012"),
+    ]
+    for provider, client_id in apps:
+        desk.create("Acme", provider=provider, client_id=client_id)
+    desk.create("Odd", client_id="odd\x1b[2J")
+    desk.done("export")
+    called = desk.call("secrets", "missing", "--csv", "--exit-code")
+    assert called.code == 4
+    assert called.out.splitlines()[0] == "provider,client_id,client_secret,token"
+    assert "'odd\\x1b[2J' does not fit into a CSV" in called.err
+    (desk.folder / "s.csv").write_text(called.out)
+    assert "line 2, line 3, line 4, line 5: client_secret is empty" in (
+        desk.refused("secrets", "load", "s.csv").err
+    )
+    (desk.folder / "s.csv").write_text(called.out.replace(",,", ",s-canary,"))
+    assert desk.done("secrets", "load", "s.csv") == {"loaded": 4, "replaced": 0}
+    [odd] = desk.done("secrets", "missing")["missing"]
+    assert odd["client_id"] == "odd\x1b[2J"
+    assert all(filed(desk, *app) == ("s-canary", None) for app in apps)
+
+
+def test_missing_as_csv_is_a_header_where_nothing_is_missing(desk: Desk) -> None:
+    desk.done("export")
+    called = desk.call("secrets", "missing", "--csv", "--exit-code")
+    assert (called.code, called.out) == (0, "provider,client_id,client_secret\n")
+    assert called.err == "nothing is missing\n"
+    assert desk.call("secrets", "missing", "--csv", "--json").code == 2
 
 
 def test_a_secret_counts_only_under_its_own_provider(desk: Desk) -> None:
@@ -374,8 +460,7 @@ def test_rekey_goes_from_a_passphrase_to_the_configured_identity(
     desk: Desk, at_terminal: None
 ) -> None:
     path = desk.folder / "secrets.age"
-    entry = sidecar.Entry("p", "c", Secret("s-canary"), None, "2026-11-23T10:00:00Z")
-    sidecar.update(path, sidecar.PassphraseKey(Secret(PASSPHRASE), work_factor=1), [entry])
+    seal_with_passphrase(desk)
     text = (desk.folder / "oauthsync.toml").read_text()
     recipient = str(desk.key.identities[0].recipient)
     desk.configure(f'{text}[secrets]\nidentity = "../key.txt"\nrecipients = ["{recipient}"]\n')
@@ -400,7 +485,7 @@ def test_rekey_to_a_passphrase_asks_for_it_twice_after_the_old_key_has_opened(
     assert "nobody is there to type the new passphrase" in called.err
     code, _, shown = converse(
         ["secrets", "rekey", "--passphrase"],
-        [("New passphrase for secrets.age: ", PASSPHRASE), ("once more: ", PASSPHRASE)],
+        [("New passphrase for secrets.age (", PASSPHRASE), ("once more: ", PASSPHRASE)],
     )
     assert code == 0, shown
     assert "the place of the old one" in shown
@@ -431,17 +516,27 @@ def test_an_encrypted_identity_file_is_opened_with_its_passphrase(
     prompt = f"Passphrase for {encrypted}: "
     code, out, _ = converse(["secrets", "list", "--json"], [(prompt, PASSPHRASE)])
     assert (code, len(json.loads(out)["secrets"])) == (0, 1)
-    code, _, shown = converse(["secrets", "list"], [(prompt, "a wrong-canary one")])
+    again = [(f"{encrypted} (try {number} of 3): ", "a wrong-canary one") for number in (2, 3)]
+    code, out, _ = converse(["secrets", "list"], [(prompt, ""), (again[0][0], PASSPHRASE)])
+    assert (code, "hubspot" in out) == (0, True)
+    code, _, shown = converse(["secrets", "list"], [(prompt, "a wrong-canary one"), *again])
     assert (code, f"{encrypted} does not open" in " ".join(shown.split())) == (7, True)
-    monkeypatch.setenv("OAUTHSYNC_IDENTITY", "nowhere.txt")
-    assert "cannot read the identity file nowhere.txt" in desk.refused("secrets", "list").err
+
+
+def test_an_identity_that_cannot_be_read_is_named_by_its_setting_as_it_may_be_a_passphrase(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.file(("hubspot", "a1"))
+    monkeypatch.setenv("OAUTHSYNC_IDENTITY", PASSPHRASE)
+    called = desk.refused("secrets", "list")
+    assert called.code == 7
+    assert "the age identities that OAUTHSYNC_IDENTITY names: No such file" in called.err
 
 
 def test_a_damaged_sidecar_is_told_from_a_wrong_key(desk: Desk) -> None:
     desk.file(("hubspot", "a1"))
     path = desk.folder / "secrets.age"
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join([*lines[:-3], "AAAA" + lines[-3][4:], *lines[-2:]]))
+    damage(path)
     called = desk.refused("secrets", "list")
     assert called.code == 7
     assert "the content of the age file was changed" in called.err

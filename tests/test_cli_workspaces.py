@@ -73,6 +73,30 @@ def test_init_never_writes_over_a_file(folder: Path, sandbox: Sandbox, capsys: C
     assert not sandbox.requests
 
 
+def test_init_shows_the_lines_that_add_a_workspace_to_a_file(
+    folder: Path, sandbox: Sandbox, capsys: Capsys
+) -> None:
+    args = ("--workspace", "dev", "--url", sandbox.url, "--token-env", "TOKEN")
+    assert call(capsys, "init", *args).code == 0
+    file = folder / "oauthsync.toml"
+    for workspace, place in (
+        ("prod", ()),
+        ("my.prod", ("--region", "jp")),
+        ("Ünï", ("--url", sandbox.url)),
+    ):
+        called = call(capsys, "init", "--workspace", workspace, *place)
+        assert called.code == 1
+        lines = called.err.partition("put lines like these at its end:\n\n")[2]
+        file.write_text(f"{file.read_text()}\n{lines}")
+    config = written(folder, WORKATO_MY_PROD_TOKEN="t")
+    assert [*config.workspaces] == ["dev", "prod", "my.prod", "Ünï"]
+    assert config.workspace("prod").url == REGIONS["eu"]
+    assert config.workspace("Ünï").url == sandbox.url
+    assert config.workspace("my.prod").url == REGIONS["jp"]
+    assert config.workspace("my.prod").token().reveal() == "t"
+    assert config.default_workspace == "dev"
+
+
 def test_init_names_the_options_that_nobody_can_be_asked_for(folder: Path, capsys: Capsys) -> None:
     called = call(capsys, "init", "--workspace", "dev")
     assert called.code == 2
@@ -186,12 +210,19 @@ def test_init_asks_a_person_again_until_an_answer_is_good(folder: Path, sandbox:
         ],
     )
     assert (code, "wrote oauthsync.toml" in out) == (0, True), shown
-    assert "not a region" in shown
+    assert "try again: that is not a region" in shown
     config = written(folder, TOKEN=TOKEN)
     assert config.workspace("dev").url == sandbox.url
     unlock = config.unlock()
     assert unlock is not None
     assert unlock.kind == "passphrase"
+
+
+def test_ctrl_c_in_init_says_that_nothing_was_written(folder: Path) -> None:
+    code, _, shown = converse(["init"], [("call the workspace [dev]", "\x03")])
+    assert code == 130
+    assert "hint: nothing was written" in shown
+    assert not list(folder.iterdir())
 
 
 @pytest.mark.parametrize("answer", ["y", "n"])

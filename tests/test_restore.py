@@ -127,7 +127,7 @@ def test_an_empty_workspace_does_not_tell_its_id_so_all_others_are_kept_out(worl
     for first, second in ((world, other), (other, world)):
         with first.session() as session:
             assert session.look().profiles == ()
-            with pytest.raises(FileError, match="empty workspaces cannot be told .* is in use"):
+            with pytest.raises(FileError, match=r"empty workspaces cannot be told .* is in use"):
                 second.carry_out()
     other.carry_out()
     assert states(world.carry_out()) == {}

@@ -69,10 +69,10 @@ def refused(path: Path, key: sidecar.Key) -> SidecarError:
 
 
 def test_what_is_filed_is_loaded(path: Path, key: sidecar.Key) -> None:
-    assert not sidecar.exists(path)
+    assert not files.is_there(path)
     saved = sidecar.update(path, key, [entry("b", token="tok"), entry("a")])
     assert saved == Saved(added=2, replaced=0, removed=0, unchanged=0)
-    assert sidecar.exists(path)
+    assert files.is_there(path)
     assert sidecar.load(path, key).entries == (entry("a"), entry("b", token="tok"))
 
 
@@ -129,7 +129,7 @@ def test_what_the_file_system_refuses_is_a_file_error(tmp_path: Path) -> None:
 def test_a_symbolic_link_is_neither_read_nor_written_through(path: Path) -> None:
     target = path.with_name("elsewhere")
     path.symlink_to(target)
-    assert sidecar.exists(path)
+    assert files.is_there(path)
     assert "symbolic link" in str(refused(path, KEY))
     with pytest.raises(SidecarError, match="symbolic link"):
         sidecar.update(path, KEY, [entry()])
@@ -368,7 +368,7 @@ def test_a_folder_in_its_place_does_not_open(path: Path, key: sidecar.Key) -> No
 def test_what_cannot_be_looked_at_is_not_taken_for_missing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "secrets.age"
-    assert sidecar.exists(path)
+    assert files.is_there(path)
     with pytest.raises(SidecarError, match="Not a directory"):
         sidecar.load(path, KEY)
 

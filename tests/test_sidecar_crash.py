@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from oauthsync import age, sidecar
+from oauthsync import age, files, sidecar
 from oauthsync.errors import FileError, SidecarError
 from oauthsync.secret import Secret
 from oauthsync.sidecar import Entry, IdentityKey, Key, PassphraseKey
@@ -153,8 +153,8 @@ def test_a_creation_killed_at_any_step_leaves_nothing_or_all(tmp_path: Path) -> 
     seen = set()
 
     def check(path: Path) -> None:
-        assert opens(path, KEY) == sidecar.exists(path)
-        seen.add(sidecar.exists(path))
+        assert opens(path, KEY) == files.is_there(path)
+        seen.add(files.is_there(path))
         sidecar.update(path, KEY, [entry("a")])
         assert apps(path) == ["a"]
 

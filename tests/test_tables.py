@@ -1,5 +1,6 @@
 """A file that a person writes is read strictly, and never quoted."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,14 @@ def test_an_error_of_a_read_does_not_hold_the_path(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="not a regular file") as caught:
         read_regular(tmp_path, limit=10)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_file_of_the_kernel_that_has_nothing_to_give_yet_is_an_error() -> None:
+    log = Path("/proc/kmsg")
+    if not os.access(log, os.R_OK):
+        pytest.skip("the kernel's log cannot be read here")
+    with pytest.raises(OSError, match="Resource temporarily unavailable"):
+        read_regular(log, limit=1 << 26)
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:

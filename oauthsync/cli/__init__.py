@@ -7,7 +7,6 @@ functions: `--help` and `--version` cost no more than click does.
 import io
 import os
 import resource
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -95,23 +94,20 @@ def cli(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of what happened."""
-    from oauthsync.cli.run import EXIT_INTERRUPTED, run
+    from oauthsync.cli.run import EXIT_INTERRUPTED, end_on_signals, run
 
     # A core dump would hold the secrets that this process has at hand.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    # Who ends a command, be it a person or a supervisor, gets the same: what is in flight is
-    # finished, recorded, and the message says how to go on.
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_on_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the locale cannot write is shown escaped, as on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
-    code = run(cli, args)
+    try:
+        code = run(cli, args)
+    except KeyboardInterrupt:  # one more, while the first one was told
+        code = EXIT_INTERRUPTED
     if code == EXIT_INTERRUPTED:
         # Threads may still wait for answers; the journal knows, and the user wants to go now.
         os._exit(code)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oauthsync.cli.common import Session, common_options
-from oauthsync.errors import SidecarError, StoreError
+from oauthsync.errors import SidecarError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from oauthsync.backup import Backup
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from oauthsync.strictjson import Json
 
 
-@click.command("check")
+@click.command("check", context_settings={"allow_extra_args": True})
 @common_options
 def check_command(session: Session) -> None:
     """See that database and sidecar are whole, and which snapshots could be restored completely.
@@ -25,6 +25,11 @@ def check_command(session: Session) -> None:
     """
     from oauthsync import checks
 
+    if surplus := click.get_current_context().args:
+        raise UsageError(
+            f"`check` is about the whole folder, and takes no argument such as {surplus[0]!r}",
+            hint="`oauthsync doctor WORKSPACE` is about one workspace",
+        )
     with session.backup() as backup:
         snapshots = {each.id: each for each in backup.snapshots().all()}
         apps, closed = _apps(session, backup)
@@ -48,9 +53,7 @@ def _apps(
     session: Session, backup: "Backup"
 ) -> "tuple[frozenset[tuple[str, str]] | None, SidecarError | None]":
     """The apps whose secrets are filed; or None, and why that is not known."""
-    from oauthsync import sidecar
-
-    if not sidecar.exists(backup.config.sidecar):
+    if not backup.has_sidecar:
         session.warn(
             "there is no sidecar, so nothing could be restored:"
             " `oauthsync secrets fill` asks for the secrets"
@@ -102,10 +105,18 @@ def _damaged(session: Session, found: "Checked") -> StoreError:
 
 
 @click.command("prune")
-@click.option("--keep-last", type=click.IntRange(0), default=0, help="The last N exports.")
-@click.option("--keep-daily", type=click.IntRange(0), default=0, help="The newest of N days.")
-@click.option("--keep-weekly", type=click.IntRange(0), default=0, help="The newest of N weeks.")
-@click.option("--keep-monthly", type=click.IntRange(0), default=0, help="The newest of N months.")
+@click.option(
+    "--keep-last", type=click.IntRange(0), default=0, help="The last N exports (default: 0)."
+)
+@click.option(
+    "--keep-daily", type=click.IntRange(0), default=0, help="The newest of N days (default: 0)."
+)
+@click.option(
+    "--keep-weekly", type=click.IntRange(0), default=0, help="The newest of N weeks (default: 0)."
+)
+@click.option(
+    "--keep-monthly", type=click.IntRange(0), default=0, help="The newest of N months (default: 0)."
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @common_options
 def prune_command(
@@ -129,7 +140,14 @@ def prune_command(
     from oauthsync.restore import FOLDER_LOCK
     from oauthsync.retention import Policy
 
-    policy = Policy(keep_last, keep_daily, keep_weekly, keep_monthly)
+    counts = (keep_last, keep_daily, keep_weekly, keep_monthly)
+    if not any(counts):
+        raise UsageError(
+            "nothing says which snapshots to keep",
+            hint="give one or more of --keep-last, --keep-daily, --keep-weekly and --keep-monthly,"
+            " as in `oauthsync prune --keep-daily 30 --keep-monthly 12 --dry-run`",
+        )
+    policy = Policy(*counts)
     with session.backup() as backup:
         snapshots = backup.snapshots()
         with files.locked(backup.folder / FOLDER_LOCK, what=f"the folder {backup.folder}"):

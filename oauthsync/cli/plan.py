@@ -26,8 +26,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 MAX_OVERRIDES = 1 << 20
 
 _PLAN_OPTIONS = (
-    click.option("--from", "source", metavar="WORKSPACE", help="Whose snapshot."),
-    click.option("--to", "target", metavar="WORKSPACE", help="The target."),
+    click.option(
+        "--from",
+        "source",
+        metavar="WORKSPACE",
+        help="Whose snapshot (default: the default workspace).",
+    ),
+    click.option(
+        "--to",
+        "target",
+        metavar="WORKSPACE",
+        help="The target (default: the snapshot's own workspace).",
+    ),
     click.option("--only", multiple=True, metavar="GLOB", help="Profiles named so; repeatable."),
     click.option("--provider", multiple=True, metavar="P", help="A provider's; repeatable."),
     click.option(

@@ -139,7 +139,8 @@ def _write(
                 f"not {_DONE[done.action]}: {done.error}",
                 hint=f"`oauthsync resume {report.run.id}` tries it again",
             )
-        document, profile = _document(session, backup, workspace, report.run, done)
+    profile = report.seen.get(done.target_id or 0)
+    document = _document(report.run, done, profile)
     session.report(document, lambda renderer: _told(renderer, report.run, done, profile))
     for finding in report.findings:
         session.warn(finding)
@@ -199,29 +200,15 @@ def _ensure_secret(session: Session, backup: "Backup", step: "NewStep") -> None:
 _DONE = {"create": "created", "update": "updated", "delete": "deleted"}
 
 
-def _document(
-    session: Session, backup: "Backup", workspace: "Workspace", run: "Run", done: "Step"
-) -> "tuple[dict[str, Json], Profile | None]":
-    """What is told of a step that is done: `--json`, and the profile as it is now."""
-    assert done.target_id is not None
+def _document(run: "Run", done: "Step", profile: "Profile | None") -> "dict[str, Json]":
+    """What `--json` tells of a step that is done; `profile` is as it is now."""
     if done.action == "delete":
         return {
             "deleted": done.target_id,
             "run": run.id,
             "safety_snapshot": run.safety_snapshot,
-        }, None
-    try:
-        profile = _get(backup, workspace, done.target_id)
-    except OauthsyncError as error:
-        session.warn(f"it is {_DONE[done.action]}, but could not be read again: {error}")
-        sent: dict[str, Json] = {
-            "id": done.target_id,
-            "name": done.name,
-            "provider": done.provider,
-            "data": dict(done.data),
         }
-        return {"profile": sent, "run": run.id}, None
-    return {"profile": profile.fields, "run": run.id}, profile
+    return {"profile": profile.fields if profile else None, "run": run.id}
 
 
 def _told(renderer: "Renderer", run: "Run", done: "Step", profile: "Profile | None") -> str:

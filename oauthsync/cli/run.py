@@ -1,9 +1,12 @@
 """How a command is run, and how errors end it."""
 
+import contextlib
+import itertools
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -15,11 +18,45 @@ if TYPE_CHECKING:
 
 EXIT_INTERRUPTED = 130
 
+SOON = 0.5
+"""Seconds after an interruption; who still waits then is told why, and what to do."""
+
+_WAIT = b"\ninterrupted: finishing what is under way; press Ctrl-C once more to cut it off\n"
+
 
 class Called:
     """What `run` knows of the call, once the options are parsed."""
 
     session: "Session | None" = None
+
+
+def end_on_signals() -> None:
+    """Have Ctrl-C and SIGTERM end the command: what is under way is finished, and recorded.
+
+    Who ends a command, be it a person or a supervisor, gets the same. A second one cuts off what is
+    under way, too, and a third ends the process at once.
+    """
+    times = itertools.count(1)
+
+    def interrupt(_number: int, _frame: object) -> NoReturn:
+        if (time := next(times)) == 1:
+            signal.setitimer(signal.ITIMER_REAL, SOON)
+        elif time > 2:
+            os._exit(EXIT_INTERRUPTED)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, _tell_of_wait)
+    signal.signal(signal.SIGTERM, interrupt)
+    # A shell has its background processes ignore Ctrl-C: so it stays.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def _tell_of_wait(_number: int, _frame: object) -> None:
+    # Past its buffer: the signal may have come in the middle of a write to that.
+    with contextlib.suppress(OSError):
+        if sys.stderr is not None:
+            os.write(sys.stderr.fileno(), _WAIT)
 
 
 def run(command: click.Command, args: Sequence[str] | None) -> int:
@@ -48,6 +85,8 @@ def _failed(
     """Tell an error, and give the exit code that it ends the command with."""
     message, hint, code = _told(error)
     if session is not None:
+        if code == EXIT_INTERRUPTED:
+            hint = hint or session.interrupted
         session.wipe_progress()
     terminal.tell_labelled("error:", "red", message)
     if hint:
@@ -67,8 +106,7 @@ def _told(error: BaseException) -> tuple[str, str | None, int]:
         case click.ClickException():
             return _wrong_usage(error)
         case click.Abort() | KeyboardInterrupt():
-            hint = "what was done is kept: call the same command again to go on"
-            return "interrupted", hint, EXIT_INTERRUPTED
+            return "interrupted", None, EXIT_INTERRUPTED
         case OSError(strerror=str(reason)):
             name = f": {error.filename}" if error.filename else ""
             return f"the system refused: {reason}{name}", None, 1
@@ -79,11 +117,16 @@ def _told(error: BaseException) -> tuple[str, str | None, int]:
 def _wrong_usage(error: click.ClickException) -> tuple[str, str, int]:
     """What is told of an error of click's, in the style of our own."""
     message = error.format_message().removesuffix(".")
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        message = "the command is missing"  # and not the whole help
     context = error.ctx if isinstance(error, click.UsageError) else None
     path = context.command_path if context else "oauthsync"
     hint = f"`{path} --help` shows what it takes"
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        message = "the command is missing"  # and not the whole help
+    elif isinstance(error, click.NoSuchOption) and isinstance(
+        context and context.command, click.Group
+    ):
+        message = f"no such option {error.option_name!r} before a command's name"
+        hint = f"options come after it: `{path} COMMAND {error.option_name}`"
     return message[:1].lower() + message[1:], hint, error.exit_code
 
 

@@ -13,22 +13,41 @@ from oauthsync.cli.common import Session, common_options
     "--port", type=click.IntRange(0, 65535), default=0, help="Port (default: a free one)."
 )
 @click.option(
-    "--db", type=click.Path(path_type=Path, dir_okay=False), help="Keep the state in this file."
+    "--db",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the state in this file (default: in memory).",
 )
 @click.option(
     "--profiles",
     type=click.IntRange(0, 1_000_000),
     default=0,
-    help="Sample profiles to start with.",
+    help="Sample profiles to start with (default: 0).",
 )
 @click.option(
-    "--token", "tokens", multiple=True, help="A token, and a workspace of its own; repeatable."
+    "--token",
+    "tokens",
+    multiple=True,
+    help="A token, and a workspace of its own; repeatable (default: sandbox).",
 )
 @click.option(
-    "--fault", "faults", multiple=True, metavar="FAULT", help="Misbehave, as [ON:]KIND[:OPTION]…"
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="FAULT",
+    help="Misbehave, as [ON:]KIND[:OPTION]…; repeatable (default: not at all).",
 )
-@click.option("--requests-per-minute", type=click.IntRange(1), default=60, help="The quota.")
-@click.option("--latency", type=click.FloatRange(0), default=0.0, help="Seconds for each answer.")
+@click.option(
+    "--requests-per-minute",
+    type=click.IntRange(1),
+    default=60,
+    help="The quota of each workspace (default: 60).",
+)
+@click.option(
+    "--latency",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Seconds for each answer (default: 0).",
+)
 @common_options
 def sandbox_command(
     session: Session,
@@ -43,7 +62,7 @@ def sandbox_command(
     """Run a local Workato with just this API, on loopback, until interrupted.
 
     The first token's workspace starts with the sample profiles, the others are empty. Where it
-    listens is said at start, in one JSON line on stdout. Without a token there is one, `sandbox`.
+    listens is said at start, in one JSON line on stdout.
 
     \b
     A FAULT is [ON:]KIND[:OPTION]..., for example POST:reset-after-apply:0.2

@@ -26,7 +26,9 @@ MAX_STDIN = 1 << 20
 
 of_provider = click.option("--provider", required=True, metavar="P", help="The app's provider.")
 of_client_id = click.option("--client-id", required=True, metavar="C", help="The app's client id.")
-of_workspace = click.option("--workspace", metavar="WORKSPACE", help="Whose SNAPSHOT.")
+of_workspace = click.option(
+    "--workspace", metavar="WORKSPACE", help="Whose SNAPSHOT (default: any workspace's)."
+)
 
 
 @click.group("secrets")
@@ -64,7 +66,7 @@ def set_command(
 @of_workspace
 @common_options
 def fill_command(session: Session, snapshot: str, workspace: str | None) -> None:
-    """Ask for every secret that the SNAPSHOT's profiles need and the sidecar lacks.
+    """Ask for every secret that a SNAPSHOT (default: latest) needs and the sidecar lacks.
 
     An empty answer leaves one out. Each answer is kept at once.
     """
@@ -120,20 +122,25 @@ def _also(
 def load_command(session: Session, file: Path) -> None:
     """File the secrets of a CSV or JSON FILE (`-` is stdin), all of them or none.
 
-    Columns: provider, client_id, client_secret and, optionally, token.
+    Columns: provider, client_id, client_secret and, optionally, token; `oauthsync secrets missing
+    --csv` writes a file to fill in. There, an apostrophe before a client id that starts with no
+    letter is not part of it, but keeps spreadsheets from taking it for a number or a formula.
     """
     from oauthsync.clock import timestamp
     from oauthsync.secrets_file import MAX_SIZE, parse_rows
 
     name = "stdin" if file == STDIN else str(file)
     text = _read_stdin(MAX_SIZE) if file == STDIN else read_input(file, MAX_SIZE)
+    loaded = replaced = 0
     with session.backup() as backup:
-        entries = parse_rows(text, name=name, now=timestamp(backup.clock.now()))
-        saved = _save(session, backup, entries)
-    loaded = saved.added + saved.replaced + saved.unchanged
+        if entries := parse_rows(text, name=name, now=timestamp(backup.clock.now())):
+            if session.interactive:
+                _open_first(backup)
+            saved = _save(session, backup, entries)
+            loaded, replaced = saved.added + saved.replaced + saved.unchanged, saved.replaced
     session.report(
-        {"loaded": loaded, "replaced": saved.replaced},
-        lambda _: f"{loaded} loaded, {saved.replaced} of them replaced",
+        {"loaded": loaded, "replaced": replaced},
+        lambda _: f"{loaded} loaded, {replaced} of them replaced",
     )
 
 
@@ -159,13 +166,21 @@ def list_command(session: Session) -> None:
 @click.argument("snapshot", default="latest")
 @of_workspace
 @click.option("--exit-code", is_flag=True, help="Exit with 4 where a secret is missing.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print a CSV to fill in, and to load then.")
 @common_options
-def missing_command(session: Session, snapshot: str, workspace: str | None, exit_code: bool) -> int:
-    """List the secrets that the SNAPSHOT's profiles need and the sidecar lacks."""
+def missing_command(
+    session: Session, snapshot: str, workspace: str | None, exit_code: bool, as_csv: bool
+) -> int:
+    """List the secrets that a SNAPSHOT (default: latest) needs and the sidecar lacks."""
     from oauthsync import documents
 
+    if as_csv and session.json:
+        raise UsageError("--csv and --json both want stdout", hint="keep one of them")
     with session.backup() as backup:
         missing = _missing(backup, snapshot, workspace)
+    if as_csv:
+        _print_template(session, [app.key for app in missing])
+        return EXIT_DIFFERENT if exit_code and missing else 0
     session.answer(
         {"missing": [documents.missing(app) for app in missing]},
         lambda renderer: renderer.table(
@@ -175,6 +190,22 @@ def missing_command(session: Session, snapshot: str, workspace: str | None, exit
         ),
     )
     return EXIT_DIFFERENT if exit_code and missing else 0
+
+
+def _print_template(session: Session, apps: "Sequence[tuple[str, str]]") -> None:
+    """Print a CSV with a row for each app whose secrets are to be filled in."""
+    from oauthsync import secrets_file
+
+    fitting = [app for app in apps if secrets_file.fits(app)]
+    with_token = any(provider in TOKEN_PROVIDERS for provider, _ in fitting)
+    session.answer({}, lambda _: secrets_file.template(fitting, token=with_token))
+    for provider, client_id in sorted(set(apps).difference(fitting)):
+        session.warn(
+            f"{provider!r} {client_id!r} does not fit into a CSV as it is:"
+            " `oauthsync secrets set` files its secret"
+        )
+    if not apps:
+        session.say("nothing is missing")
 
 
 @secrets_command.command("remove")

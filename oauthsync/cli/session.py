@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oauthsync.backup import Backup
+    from oauthsync.events import Event
     from oauthsync.progress import Progress
     from oauthsync.render import Renderer
     from oauthsync.secret import Secret
@@ -31,6 +32,11 @@ class Session:
         self.no_input = no_input
         self.interactive = not no_input and terminal.somebody_there()
         self.answered = False
+        self.warned_of_quota = False
+        self.interrupted = (
+            "what was done is kept: call the same command again, or `oauthsync resume` after an"
+            " import, to go on"
+        )
         self._progress: Progress | None = None
 
     def backup(self) -> "Backup":
@@ -49,10 +55,24 @@ class Session:
         self._progress = progress_on(sys.stderr, pace, quiet=self.quiet, verbose=self.verbose)
         backup = Backup(
             self.folder,
-            listener=self._progress,
+            listener=self._listen,
             ask=self.ask_passphrase if self.interactive else None,
         )
         return backup
+
+    def _listen(self, event: "Event") -> None:
+        """Show progress; the one event that something is wrong is a warning, once."""
+        from oauthsync.events import QuotaNotShared
+
+        assert self._progress is not None, "whoever tells events has the backup folder"
+        if not isinstance(event, QuotaNotShared):
+            self._progress(event)
+        elif not self.warned_of_quota:
+            self.warned_of_quota = True
+            self.warn(
+                f"the budget of requests is not shared with your other processes: {event.problem}"
+                " (`oauthsync doctor` says what to do)"
+            )
 
     # --- telling --------------------------------------------------------------------------------
 
@@ -111,12 +131,14 @@ class Session:
         from oauthsync.secret import Secret
 
         self.wipe_progress()
-        while True:
-            typed = terminal.ask_hidden(prompt)
-            problem = _problem_of_new(typed) if is_new else None
-            if problem is None:
-                return Secret(typed)
-            self.warn(problem)
+        if not is_new:
+            return Secret(terminal.ask_hidden(prompt))
+        from oauthsync.keys import MIN_PASSPHRASE
+
+        prompt += f" ({MIN_PASSPHRASE} characters or more, best several random words)"
+        while problem := _problem_of_new(typed := terminal.ask_hidden(prompt)):
+            terminal.tell_again(problem)
+        return Secret(typed)
 
     def ask_secret(self, prompt: str) -> "Secret":
         """Ask for a client secret or token, hidden; empty where the person gives none."""
@@ -142,7 +164,7 @@ def _problem_of_new(passphrase: str) -> str | None:
     try:
         check_passphrase(passphrase)
     except UsageError as error:
-        return f"{error}: {error.hint}"
+        return f"{error} ({error.hint})"
     if terminal.ask_hidden("Type it once more") != passphrase:
-        return "the two are not the same: start again"
+        return "the two are not the same"
     return None

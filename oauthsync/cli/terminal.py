@@ -45,6 +45,11 @@ def tell_labelled(label: str, color: str, text: str) -> None:
     tell(f"{shown} {visible(text)}")
 
 
+def tell_again(problem: str) -> None:
+    """Tell why an answer is not taken, and is asked for again."""
+    tell_labelled("try again:", "yellow", problem)
+
+
 def is_terminal(stream: _Stream) -> bool:
     """Whether a stream is there, and leads to a terminal."""
     return stream is not None and stream.isatty()

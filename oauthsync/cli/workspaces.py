@@ -47,14 +47,20 @@ def init_command(session: Session, no_check: bool, **options: Any) -> None:
     """Write a first oauthsync.toml, by asking for what no option says.
 
     The token is tried by one request, and neither it nor a passphrase is stored: the file says
-    where they come from. A file that is there already stays as it is.
+    where they come from. A file that is there already stays as it is; the lines that would add the
+    workspace to it are shown.
     """
     from oauthsync import init
 
+    session.interrupted = "nothing was written"
     with session.backup() as backup:
         if (file := backup.folder / init.FILE).exists() or file.is_symlink():
+            lines = init.block(
+                options["workspace"] or "prod", options["region"] or options["url"] or "eu"
+            )
             raise FileError(
-                f"there is a {file} already", hint="edit it, or move it away to start anew"
+                f"there is a {file} already",
+                hint=f"to add a workspace, put lines like these at its end:\n\n{lines}\n",
             )
         answers = _answers(session, backup, options)
         workspace = init.check(answers, backup.folder, backup.config.sources)
@@ -119,10 +125,9 @@ def _ask_place() -> str:
 def _ask_token(backup: "Backup", name: str) -> "Setting":
     from oauthsync import init
 
-    variable = "".join(char if char.isascii() and char.isalnum() else "_" for char in name.upper())
     kind = _ask_choice("Where its API token comes from", ("env", "file", "command"))
     questions = {
-        "env": ("The environment variable with the token", f"WORKATO_{variable}_TOKEN"),
+        "env": ("The environment variable with the token", init.variable(name)),
         "file": ("The file with the token", None),
         "command": ("The command that prints the token", None),
     }
@@ -177,9 +182,7 @@ def _ask(question: str, default: str | None, check: Callable[[str], T]) -> T:
         try:
             return check(line.strip() or default or "")
         except OauthsyncError as error:
-            terminal.tell_labelled(
-                "no:", "yellow", f"{error}" + f" ({error.hint})" * bool(error.hint)
-            )
+            terminal.tell_again(f"{error}" + f" ({error.hint})" * bool(error.hint))
 
 
 def _try(session: Session, backup: "Backup", workspace: "Workspace") -> bool:
@@ -216,6 +219,7 @@ def doctor_command(session: Session, workspace: str | None) -> int:
     """
     from oauthsync import doctor
 
+    session.warned_of_quota = True  # it is one of the checks
     with session.backup() as backup:
         checks = doctor.examine(backup, workspace, may_ask=session.interactive)
     code = doctor.exit_code(checks)

@@ -169,9 +169,7 @@ def _exports(backup: Backup) -> dict[str, list[Snapshot]]:
 
 
 def _sidecar(backup: Backup, used: Mapping[tuple[str, str | None], int]) -> Sidecar:
-    from oauthsync import sidecar
-
-    if not sidecar.exists(backup.config.sidecar):
+    if not backup.has_sidecar:
         return Sidecar("absent")
     try:
         entries = backup.secrets().entries
