@@ -1,9 +1,10 @@
-"""dlt's rest_api source into SQLite, one reading: dlt_export.py URL TOKEN FILE.
+"""dlt's rest_api source into SQLite, one reading: dlt_export.py URL FILE.
 
-It refuses integers of more than 64 bits, which the sandbox's samples hold in `data`; those are
-taken out on the way.
+The token is in TOKEN_A. dlt refuses integers of more than 64 bits, which the sandbox's samples hold
+in `data`; those are taken out on the way.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,18 @@ from typing import Any
 import dlt
 from dlt.sources.rest_api import rest_api_source
 
-URL, TOKEN, FILE = sys.argv[1:]
+URL, FILE = sys.argv[1:]
 
 
 def simple(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "data": {"client_id": row["data"]["client_id"]}}
+    return {**row, "data": {"client_id": row["data"].get("client_id")}}
 
 
 SOURCE = rest_api_source(
     {
         "client": {
             "base_url": f"{URL}/api/",
-            "auth": {"type": "bearer", "token": TOKEN},
+            "auth": {"type": "bearer", "token": os.environ["TOKEN_A"]},
             "paginator": {
                 "type": "page_number",
                 "base_page": 1,

@@ -1,10 +1,13 @@
 """What a script of twenty lines does: export a workspace, or create profiles, one after the other.
 
-plain.py export URL TOKEN FILE      one reading, with requests, into sqlite3
-plain.py create URL TOKEN COUNT     COUNT creates, with requests
+plain.py export URL FILE      one reading, with requests, into sqlite3
+plain.py create URL COUNT     COUNT creates, with requests
+
+The token is in TOKEN_A.
 """
 
 import json
+import os
 import sqlite3
 import sys
 
@@ -25,7 +28,7 @@ def export(session: requests.Session, base: str, path: str) -> None:
         database.executemany(
             "INSERT INTO profiles VALUES (?, ?, ?, ?, ?)",
             [
-                (r["id"], r["provider"], r["name"], r["data"]["client_id"], json.dumps(r))
+                (r["id"], r["provider"], r["name"], r["data"].get("client_id"), json.dumps(r))
                 for r in rows
             ],
         )
@@ -46,9 +49,9 @@ def create(session: requests.Session, base: str, count: int) -> None:
 
 
 def main() -> None:
-    what, url, token, argument = sys.argv[1:]
+    what, url, argument = sys.argv[1:]
     with requests.Session() as session:
-        session.headers["Authorization"] = f"Bearer {token}"
+        session.headers["Authorization"] = f"Bearer {os.environ['TOKEN_A']}"
         base = f"{url}/api/custom_oauth_profiles"
         if what == "export":
             export(session, base, argument)
