@@ -43,6 +43,7 @@ from oauthsync.profiles import Profile
 from oauthsync.runs import Ending, Outcome, Run, RunState, Step
 from oauthsync.secret import Secret
 from oauthsync.snapshots import Listing
+from oauthsync.steady import Moment
 from oauthsync.target import Target, by_id
 
 WIDTH = 10
@@ -51,8 +52,8 @@ WIDTH = 10
 MAX_JOURNAL_DELAY = 1.0
 """Seconds between a call's recorded beginning and its request."""
 
-STALE = 10.0
-"""Seconds after which a listing no longer tells that a profile may be deleted."""
+STALE = 20.0
+"""Seconds after which what was seen no longer tells that a profile may be deleted."""
 
 UNANSWERED = 8
 """Calls in a row without an answer that end the first round; four times as many the next one, where
@@ -100,6 +101,10 @@ class InterruptedRunError(OauthsyncError):
     exit_code = 130
 
 
+class _StaleError(Exception):
+    """A deletion was about to go out on what is known of its profile no longer."""
+
+
 class Importer:
     """Carries out runs of one target, for whoever holds its lock."""
 
@@ -113,6 +118,7 @@ class Importer:
         self._stop = threading.Event()
         self._answered = Answered()
         self._before: Mapping[int, Profile] = {}
+        self._seen_at: dict[int, Moment] = {}
 
     def carry_on(self, run_id: int, listing: Listing) -> Report:
         """Bring a run to its end, from wherever it is; `listing` is what a look has just shown.
@@ -229,33 +235,46 @@ class Importer:
     def _do(self, step: Step) -> bool:
         """Do a step; False where the outcome of its call is unknown and has to be settled."""
         try:
-            if ending := self._too_late_to_delete(step):
-                self._journal.end_step(step, ending)
-                return True
-            for attempt in self._api.repeating(WRITES_REPEAT):
-                with attempt:
-                    self._attempt(step)
+            while True:
+                if not self._is_fresh(step) and (ending := self._look_again(step)):
+                    self._journal.end_step(step, ending)
+                    return True
+                with suppress(_StaleError):  # it became so while it waited for the quota
+                    for attempt in self._api.repeating(WRITES_REPEAT):
+                        with attempt:
+                            self._attempt(step)
+                    return True
         except UnknownOutcomeError:
             return False
         except (IncompleteError, UsageError) as error:  # it cannot be sent, and was not
             self._journal.end_step(step, Ending("failed", error=str(error)))
         return True
 
-    def _too_late_to_delete(self, step: Step) -> Ending | None:
+    def _look_again(self, step: Step) -> Ending | None:
         """How a deletion ends whose profile has come into use, or was changed, since the listing.
 
         In a long run the listing is minutes old, and what is deleted cannot be brought back.
         """
-        if step.action != "delete" or self._target.looked_within(STALE):
-            return None
         assert step.target_id is not None
+        now = self._target.steady()
         try:
             live = {step.target_id: self._api.get(step.target_id)}
+        except AuthenticationError:  # to get one takes a privilege of its own
+            live = by_id(self._target.list(expected=len(self._before)).profiles)
         except RefusedError as error:
             if error.status != 404:
                 return Ending("failed", error=str(error))
             live = {}
+        self._seen_at[step.id] = now
         return settling.uncalled([step], live, self._before, self._before).get(step.id)
+
+    def _is_fresh(self, step: Step) -> bool:
+        """Whether what was seen of a step's profile is young enough to go by."""
+        if step.action != "delete" or self._target.looked_within(STALE):
+            return True
+        seen = self._seen_at.get(step.id)
+        age = seen.until(self._target.steady()) if seen else None
+        return age is not None and age <= STALE
 
     def _attempt(self, step: Step) -> None:
         """One call, between its intent and its outcome."""
@@ -265,6 +284,9 @@ class Importer:
             nonlocal call
             if self._stop.is_set():
                 raise SleepInterruptedError
+            # Here, behind all waiting for the quota.
+            if not self._is_fresh(step):
+                raise _StaleError
             began = self._target.steady()
             call = self._journal.intend(step, self._clock.now(), began)
             # The call's age is what settling rests on: a journal that was held up for long makes
@@ -301,6 +323,7 @@ class Importer:
             case "create":
                 profile = self._api.create(self._payload(step), before=before)
                 self._answered.created(step, profile)
+                self._target.remember(profile.user_id)
             case "update":
                 assert step.target_id is not None
                 profile = self._api.update(step.target_id, self._payload(step), before=before)

@@ -76,13 +76,13 @@ JOIN runs ON runs.id = run_id AND runs.target_id IN (
 """
 """Of the runs into a workspace, by whatever name it goes in this folder."""
 
-_OPEN_SINCE = """
-SELECT calls.timeline, calls.began FROM calls JOIN steps ON steps.id = calls.step_id
+_POSSIBLY_OPEN = """
+SELECT calls.id, calls.timeline, calls.began FROM calls JOIN steps ON steps.id = calls.step_id
 JOIN runs ON runs.id = steps.run_id JOIN workspaces AS w ON w.id = runs.target_id
 WHERE calls.outcome IN ('intent', 'unknown') AND (w.name = :target OR (w.url = :url
     AND NOT EXISTS (SELECT * FROM workspaces WHERE name = :target AND user_id <> w.user_id)))
 """
-"""Of the runs into what may be the same workspace: an empty one does not tell which it is."""
+"""Calls of the runs into what may be the same workspace: an empty one does not tell which it is."""
 
 
 class Journal:
@@ -223,11 +223,27 @@ class Journal:
             if step in steps
         ]
 
-    def open_since(self, target: str, url: str) -> list[Moment]:
-        """When the calls began whose outcome is unknown, to what may be this workspace."""
+    def open_since(self, target: str | None, url: str) -> list[Moment]:
+        """When the calls began whose outcome is unknown, to what may be this workspace.
+
+        Or with no target, to any at this URL.
+        """
         with reading(self._database) as connection:
-            rows = connection.execute(_OPEN_SINCE, {"target": target, "url": url})
-            return [Moment(*row) for row in rows]
+            rows = connection.execute(_POSSIBLY_OPEN, {"target": target, "url": url})
+            return [Moment(timeline, began) for _, timeline, began in rows]
+
+    def redate(self, target: str, url: str, began: Moment) -> None:
+        """Have the calls whose age nobody could tell begin then, in what may be this workspace."""
+        with writing(self._database) as connection:
+            rows = connection.execute(_POSSIBLY_OPEN, {"target": target, "url": url}).fetchall()
+            connection.executemany(
+                "UPDATE calls SET timeline = ?, began = ? WHERE id = ?",
+                [
+                    (began.timeline, began.seconds, call)
+                    for call, timeline, _ in rows
+                    if timeline != began.timeline
+                ],
+            )
 
     def has_plan(self, plan_id: str) -> bool:
         """Whether a run that carries out this plan stands here."""

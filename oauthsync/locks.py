@@ -100,13 +100,13 @@ class TargetLock:
         self._write(self._site, self._marks[self._site])
 
     def unmark(self) -> None:
-        """Say that none of this folder's calls is under way."""
-        marked = [path for path in self._alone if self._marks[path]]
-        for path in marked:
-            if self._knows(self._marks[path]):
-                self._write(path, "")
-        if marked:
-            self._write(self._site, self._marks[self._site])
+        """Say that none of this folder's calls at this URL is under way."""
+        if not any(run and self._knows(run) for run in self._marks.values()):
+            return
+        # The URL's file first: whoever listed meanwhile is to see that somebody has written.
+        for path in sorted(self._marks, key=lambda path: path != self._site):
+            run = self._marks[path]
+            self._write(path, "" if self._knows(run) else run)
 
     def _lock_site(self, *, shared: bool) -> None:
         what = f"{self._url}, whose empty workspaces cannot be told from the others,"
@@ -126,10 +126,14 @@ class TargetLock:
             # In one go and of one length: others, who share the URL's lock, never read a part.
             with path.open("r+b") as file:
                 file.write(f"{secrets.token_hex(16)} {run:32}".encode("ascii"))
+                file.truncate()
         except OSError as error:
             raise FileError(f"cannot write {path}: {error.strerror or error}") from error
         self._marks[path] = run
 
 
 def _content(path: Path) -> bytes:
-    return files.read_file(path, limit=_MAX_FILE)
+    try:
+        return files.read_file(path, limit=_MAX_FILE)
+    except FileNotFoundError as error:
+        raise FileError(f"{path} is gone: somebody removed it", hint="try again") from error

@@ -121,7 +121,7 @@ def parse(text: bytes, *, where: str) -> SavedPlan:
     snapshot = root.object("snapshot", ("id", "digest"))
     return SavedPlan(
         inputs=Inputs(
-            id=root.get("id", str),
+            id=_plan_id(root),
             source=root.get("source", str),
             target=target.get("name", str),
             target_url=target.get("url", str),
@@ -132,6 +132,13 @@ def parse(text: bytes, *, where: str) -> SavedPlan:
         fingerprint=root.get("fingerprint", str),
         steps=_steps(root),
     )
+
+
+def _plan_id(root: "_Object") -> str:
+    found = root.get("id", str)
+    if not re.fullmatch("[0-9a-f]{32}", found):
+        raise UsageError(f"{root.where}: id is not 32 hexadecimal digits", hint=_HINT)
+    return found
 
 
 _HINT = "`oauthsync plan -o FILE` saves a plan"

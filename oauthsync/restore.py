@@ -116,7 +116,7 @@ class Session:
                 self._lock.strangers_are_gone()
             self._lock.watch()
             listing = self._target.look(expected=expected)
-            if not self._lock.take(listing.user_id):
+            if not self._lock.take(self._target.user_id):
                 return listing
 
     def prepare(self, snapshot: Snapshot, options: Options) -> Prepared:
@@ -187,8 +187,9 @@ class Session:
         """
         if run.state not in UNFINISHED:
             raise UsageError(f"run {run.id} is {run.state}: there is nothing to carry on")
-        listing = self.look()
+        # A person may have to be asked: before the look, which is good for a moment only.
         secrets = self._secrets(step for step in self._journal.steps(run.id) if not step.is_done)
+        listing = self.look()
         self._journal.reopen(run)
         return self._carry_on(run, listing, secrets)
 
@@ -266,7 +267,7 @@ class Session:
 
     def close(self) -> None:
         """Leave no mark where no call of this folder is under way."""
-        if not self._journal.open_since(self.workspace.name, self._api.url):
+        if self._target.is_quiet():
             self._lock.unmark()
 
 

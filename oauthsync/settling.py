@@ -3,8 +3,8 @@
 A profile is new where it was not there when its run began, and no step stands for it yet.
 
 - A POST went out, and nobody knows more: the one new profile with the step's provider, name and
-  client id is its own, be it with other spaces or case in its name. Where there is none, the call
-  is repeated; where there are several, the step fails.
+  client id is its own. Where there is none, the call is repeated; where there are several, the step
+  fails. A profile that is found long after the call may be somebody else's: that is noted.
 - A PUT is repeated, unless the profile has become what was sent: then that is adopted. (It has not
   become so where it was so before: what was sent anew is its secret, which no list shows.)
 - A DELETE is repeated, unless the profile is gone: then it is done.
@@ -17,7 +17,6 @@ An `Ending` says how a step ends; where there is none, it is still to be done.
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import zip_longest
 
 from oauthsync import profiles, strictjson
@@ -39,15 +38,18 @@ def is_as_sent(step: Step, profile: Profile) -> bool:
     return profile.key == step.key and _data(profile.data) == _data(_sent(step))
 
 
-def called(step: Step, live: Live, known: Collection[int], before: Live) -> Ending | None:
+def called(
+    step: Step, live: Live, known: Collection[int], before: Live, *, late: bool = False
+) -> Ending | None:
     """The end of a step whose call may have been carried out, and is over.
 
     `before` is the target when the step's run began; `known` are the profiles that are not new.
+    `late` says that the call is over for so long that others may have made up for it.
     """
     profile, earlier = live.get(step.target_id or 0), before.get(step.target_id or 0)
     match step.action:
         case "create":
-            return _created(step, list(_new(live, known)))
+            return _created([each for each in _new(live, known) if each.key == step.key], late)
         case "update" if profile and earlier and _differing(step, earlier):
             return None if _differing(step, profile) else _adopted(profile)
         case "delete" if profile is None:
@@ -80,7 +82,7 @@ def uncalled(
             found.update((step.id, _ambiguous(new[key])) for step in group)
         else:
             found.update(
-                (step.id, replace(_adopted(profile), error="no call of the run created it"))
+                (step.id, _adopted(profile, "no call of the run created it"))
                 for step, profile in zip_longest(group, new[key])
                 if profile is not None
             )
@@ -106,24 +108,16 @@ def _new(live: Live, known: Collection[int]) -> Iterator[Profile]:
     return (profile for profile in live.values() if profile.id not in known)
 
 
-def _created(step: Step, new: Sequence[Profile]) -> Ending | None:
-    candidates = [profile for profile in new if profile.key == step.key]
-    if not candidates:  # an API may tidy up a name before it stores it
-        tidy = (step.provider, _tidy(step.name), step.client_id)
-        candidates = [
-            each for each in new if (each.provider, _tidy(each.name), each.client_id) == tidy
-        ]
+def _created(candidates: Sequence[Profile], late: bool) -> Ending | None:
     if len(candidates) > 1:
         return _ambiguous(candidates)
-    return _adopted(candidates[0]) if candidates else None
+    if not candidates:
+        return None
+    return _adopted(candidates[0], "somebody else may have created it" if late else None)
 
 
-def _tidy(name: str) -> str:
-    return " ".join(name.split()).casefold()
-
-
-def _adopted(profile: Profile) -> Ending:
-    return Ending("adopted", profile.id, fingerprint(profile))
+def _adopted(profile: Profile, doubt: str | None = None) -> Ending:
+    return Ending("adopted", profile.id, fingerprint(profile), doubt)
 
 
 def _ambiguous(candidates: Sequence[Profile]) -> Ending:

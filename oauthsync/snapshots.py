@@ -132,6 +132,14 @@ class Snapshots:
                 )
         return self.get(snapshot_id), found
 
+    def identify(self, workspace: str, user_id: int | None) -> None:
+        """Note a workspace's own id, where it is in the database and its id is not known yet."""
+        with writing(self._database) as connection:
+            connection.execute(
+                "UPDATE workspaces SET user_id = ? WHERE name = ? AND user_id IS NULL",
+                (user_id, workspace),
+            )
+
     def get(self, snapshot_id: int) -> Snapshot:
         """The snapshot with this id; StoreError where there is none."""
         found = self._select("WHERE s.id = ?", snapshot_id)

@@ -22,9 +22,15 @@ from oauthsync.steady import Moment, Steady, steady
 PATIENCE = 5.0
 """Seconds beyond the server's own timeout until a call is over: for its way to the server."""
 
+LATE = 60.0
+"""Seconds after a call is over from which on what looks like its work may be somebody else's."""
+
 
 class Target:
-    """A workspace that is written to, and what the journal and the snapshots know of it."""
+    """A workspace that is written to, and what the journal and the snapshots know of it.
+
+    `user_id` is its own id as the last look has shown it, or else as it is known.
+    """
 
     def __init__(
         self,
@@ -41,6 +47,7 @@ class Target:
         self.steady = steady
         self._snapshots = snapshots
         self._looked: Moment | None = None
+        self.user_id: int | None = None
 
     def look(self, *, expected: int = 0) -> Listing:
         """The profiles, after all open calls are over, and settled by this list.
@@ -49,17 +56,28 @@ class Target:
         StoreError where it is another workspace than it was. An empty list does not tell that, so
         the API is asked, by one request, where the workspace is known.
         """
-        self._wait_for(self.journal.open_since(self.api.workspace, self.api.url))
+        self._wait_for_open_calls()
         calls = self.journal.open_calls(self.api.workspace)
         self._looked = self.steady()
         listing = self.list(expected=expected)
-        self._check_identity(listing)
+        self.user_id = self._identity(listing)
+        self.remember(self.user_id)
         self._settle(calls, listing)
         return listing
+
+    def remember(self, user_id: int | None) -> None:
+        """Note the workspace's own id as soon as anything tells it; it is compared ever after."""
+        self._snapshots.identify(self.api.workspace, user_id)
 
     def list(self, *, expected: int) -> Listing:
         """The profiles, as they are now. Raises ApiError."""
         return read_listing(self.api, expected=expected, listener=self.listener)
+
+    def is_quiet(self) -> bool:
+        """Whether all calls of this journal are over, in whichever workspace at this URL."""
+        now = self.steady()
+        ages = [began.until(now) for began in self.journal.open_since(None, self.api.url)]
+        return all(age is not None and age >= self._over for age in ages)
 
     def looked_within(self, seconds: float) -> bool:
         """Whether what the last look has shown is not older than that."""
@@ -92,11 +110,16 @@ class Target:
         """Seconds after which the server can no longer be working on a call."""
         return self.api.server_timeout + PATIENCE
 
-    def _wait_for(self, calls: Sequence[Moment]) -> None:
+    def _wait_for_open_calls(self) -> None:
+        began = self.journal.open_since(self.api.workspace, self.api.url)
         now = self.steady()
-        ages = [began.until(now) for began in calls]
         # A call from before the machine was started may, for all we know, have begun just now.
-        self._wait(max((self._over - (age or 0.0) for age in ages), default=0.0))
+        self._wait(max((self._over - (each.until(now) or 0.0) for each in began), default=0.0))
+        if any(each.until(now) is None for each in began):
+            # Or each session would wait for the calls of others that it does not settle.
+            now = self.steady()
+            over = Moment(now.timeline, now.seconds - self._over)
+            self.journal.redate(self.api.workspace, self.api.url, over)
 
     def _wait(self, seconds: float) -> None:
         if seconds > 0:
@@ -115,17 +138,25 @@ class Target:
                 if run.id not in before:
                     before[run.id] = self.before(run)
                 known = before[run.id].keys() | claimed
-                ending = settling.called(call.step, live, known, before[run.id])
+                late = self._is_late(call.began)
+                ending = settling.called(call.step, live, known, before[run.id], late=late)
             self.journal.end_call(call.id, "settled", self.api.clock.now(), ending=ending)
             if ending and ending.target_id:
                 claimed.add(ending.target_id)
 
-    def _check_identity(self, listing: Listing) -> None:
-        """Refuse another workspace under the same name: a token may be in the wrong place."""
+    def _is_late(self, began: Moment) -> bool:
+        age = began.until(self._looked) if self._looked else None
+        return age is None or age > self._over + LATE
+
+    def _identity(self, listing: Listing) -> int | None:
+        """The workspace's own id; StoreError for another workspace under the same name.
+
+        A token may be in the wrong place.
+        """
         known = next(iter(self._snapshots.all(listing.workspace)), None)
-        if known is None:
-            return
         found = listing.user_id
+        if known is None:
+            return found
         if found is None and known.user_id is not None:
             with suppress(ApiError):  # it takes a privilege of its own
                 answer = self.api.identity().get("id")
@@ -137,6 +168,7 @@ class Target:
                 f" (workspace id {found})",
                 hint="check its URL and token, or give the other workspace a name of its own",
             )
+        return found or known.user_id
 
 
 def by_id(profiles: Sequence[Profile]) -> dict[int, Profile]:

@@ -23,7 +23,7 @@ from oauthsync.restore import (
 )
 from oauthsync.runs import NewStep
 from oauthsync.sandbox import Fault
-from tests.importing import Content, Crash, Points, World, content_of, contents, scratch
+from tests.importing import TOKENS, Content, Crash, Points, World, content_of, contents, scratch
 from tests.invariants import check_invariants
 from tests.test_importer import OVER, UPDATE, fill, states, waits
 
@@ -535,7 +535,7 @@ def test_what_others_do_during_a_long_undo_is_seen_before_each_deletion(
     assert first is not None
 
     def others() -> None:
-        world.clock.sleep(11.0)
+        world.clock.sleep(21.0)
         if change is None:
             world.target.delete(first)
         else:
@@ -551,6 +551,94 @@ def test_what_others_do_during_a_long_undo_is_seen_before_each_deletion(
     ]
     assert (first in world.target.profiles) == (change is not None)
     assert calls(world)[:4] == ["GET list", "DELETE delete", "GET get", "DELETE delete"]
+
+
+def test_what_comes_into_use_while_a_deletion_waits_for_the_quota_is_kept(world: World) -> None:
+    """Also where the server asks for a pause: the look comes behind all waiting."""
+    fill(world, count=1)
+    carried = world.carry_out()
+    used = carried.report.steps[-1].target_id  # which is deleted first
+    assert used is not None
+    world.width = 1
+    world.sandbox.faults = [Fault("429", "DELETE", times=1)]
+
+    def others() -> None:
+        world.clock.sleep(21.0)
+        world.target.update(used, shared_accounts_count=1)
+
+    world.points = Points(meanwhile={"after end_call not sent": others})
+    world.undo()
+    assert used in world.target.profiles
+    assert [step.error for step in world.steps(2) if not step.is_done] == [
+        "it came into use since the run began"
+    ]
+
+
+def test_undo_needs_no_privilege_to_get() -> None:
+    granted = {TOKENS["PROD_TOKEN"]: ["list", "create", "delete"]}
+    with scratch() as folder, World(folder / "backup", privileges=granted) as world:
+        fill(world, count=1)
+        before = contents(world.target)
+        world.carry_out()
+        world.width = 1
+        world.points = Points(meanwhile={"after DELETE": lambda: world.clock.sleep(21.0)})
+        world.undo()
+        assert world.runs()[-1].state == "undone"
+        assert contents(world.target) == before
+
+
+def test_what_others_created_in_place_of_a_call_long_ago_is_left_by_undo(world: World) -> None:
+    """The call did nothing, and a week later a colleague has made up for it."""
+    world.source.create("hubspot", "Acme", "app")
+    world.target.create("jira", "another", "app")
+    world.file_secrets()
+    world.export()
+    world.points = Points(crash_on="before POST")
+    with pytest.raises(Crash):
+        world.carry_out()
+    world.restart()
+    world.clock.sleep(7 * 86_400.0)
+    theirs = world.target.create("hubspot", "Acme", "app").id
+    assert states(world.resume()) == {"adopted": 1}
+    with world.session() as session:
+        run = find_run(session.backup, 1, unfinished=False)
+        made, _ = session.undo(run, force=True, confirm=lambda _: True)
+    assert [left.reason for left in made.left] == ["somebody else may have created it"]
+    assert theirs in world.target.profiles
+
+
+def test_a_workspace_is_known_from_the_first_profile_that_it_answers_with(world: World) -> None:
+    """A token that leads elsewhere is refused, also where the target was empty before."""
+    fill(world)
+    for profile_id in list(world.target.profiles):
+        world.target.delete(profile_id)
+    world.width = 1
+    world.points = Points(crash_on="after end_call done")
+    with pytest.raises(Crash):
+        world.carry_out()
+    world.restart()
+    world.tokens = {**world.tokens, "PROD_TOKEN": world.tokens["DEV_TOKEN"]}
+    writes = len(world.writes)
+    with pytest.raises(StoreError, match="another workspace now"):
+        world.resume()
+    assert len(world.writes) == writes
+
+
+def test_after_a_restart_of_the_machine_others_wait_once_for_an_open_call(world: World) -> None:
+    """Into another workspace at the same URL, which may be the same."""
+    world.source.create("hubspot", "app", "app")
+    world.file_secrets()
+    world.export()
+    stopped_after_an_unanswered_post(world)
+    world.timeline = "the next start of the machine"
+    for _ in range(2):
+        with world.session("dev") as session:
+            session.look()
+    assert waits(world) == [OVER]
+    other = world.other_folder()
+    world.events.clear()
+    other.carry_out("dev")
+    assert waits(world) == []
 
 
 def test_undo_leaves_what_no_call_of_the_run_created(world: World) -> None:
