@@ -131,6 +131,15 @@ class Backup:
 
         return Snapshots(self.database(create=create))
 
+    def find(self, selector: str, workspace: str | None) -> "Snapshot":
+        """A plan's snapshot: of a workspace, or of the default one where there is one.
+
+        Raises as `Snapshots.find`.
+        """
+        if workspace is None and not selector.isdecimal():
+            workspace = self.config.default_workspace
+        return self.snapshots().find(selector, workspace)
+
     def journal(self) -> "Journal":
         """The journal in the database."""
         from oauthsync.journal import Journal
@@ -390,10 +399,14 @@ class Backup:
             pool.shutdown(wait=wait, cancel_futures=True)
 
     def _export(self, workspace: Workspace) -> Exported | Failed:
+        from oauthsync.exporter import check_identity
+
         # Stored by the thread that read it: no more listings are in memory than there are threads.
         try:
-            listing = self.live(workspace)
-            snapshots = self.snapshots(create=True)
+            with self.api(workspace) as api:
+                listing = self.read(api)
+                snapshots = self.snapshots(create=True)
+                check_identity(api, listing, snapshots)
             snapshot, difference = snapshots.add(listing, "export")
             earlier = (
                 each

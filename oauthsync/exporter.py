@@ -18,14 +18,15 @@ delete: a row that moves across a page's border is then read twice or not at all
 import math
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from oauthsync.api import PER_PAGE, Api, Page
 from oauthsync.clock import timestamp
-from oauthsync.errors import ApiError
+from oauthsync.errors import ApiError, StoreError
 from oauthsync.events import Listener, PageRead, ignore
 from oauthsync.profiles import Profile, differs
-from oauthsync.snapshots import Listing
+from oauthsync.snapshots import Listing, Snapshots
 
 MAX_READINGS = 5
 MAX_PAGES = 10_000
@@ -69,6 +70,31 @@ def read_listing(api: Api, *, expected: int = 0, listener: Listener = ignore) ->
             # Or leaving the pool would wait for threads that sleep.
             api.clock.interrupt()
             raise
+
+
+def check_identity(api: Api, listing: Listing, snapshots: Snapshots) -> int | None:
+    """The workspace's own id, as the listing tells it, or else as it is known.
+
+    Raises StoreError where it is another workspace than its snapshots are of: a token may be in the
+    wrong place. An empty list does not tell that, so the API is asked, by one request, where the
+    workspace is known.
+    """
+    known = next(iter(snapshots.all(listing.workspace)), None)
+    found = listing.user_id
+    if known is None:
+        return found
+    if found is None and known.user_id is not None:
+        with suppress(ApiError):  # it takes a privilege of its own
+            answer = api.identity().get("id")
+            found = answer if isinstance(answer, int) else None
+    if known.url != listing.url or (found and known.user_id and found != known.user_id):
+        raise StoreError(
+            f"{listing.workspace!r} is another workspace now: its snapshots are of {known.url}"
+            f" (workspace id {known.user_id}), and the API answered for {listing.url}"
+            f" (workspace id {found})",
+            hint="check its URL and token, or give the other workspace a name of its own",
+        )
+    return found or known.user_id
 
 
 def _read_until_agreed(

@@ -145,13 +145,14 @@ def variable(name: str) -> str:
     return f"WORKATO_{plain}_TOKEN"
 
 
-def block(name: str, place: str) -> str:
+def block(name: str, place: str, token: Setting | None) -> str:
     """What adds a workspace to a file, at its end. Raises UsageError for a bad name or place."""
+    token = token or Setting("token_env", variable(name))
     key, value = ("region", place) if place in REGIONS else ("url", find_url(place))
     lines = (
         _header(check_name(name)),
         f"{key} = {_quoted(value)}",
-        f"token_env = {_quoted(variable(name))}  # or token_file, or token_command",
+        f"{token.key} = {_quoted(_utf8(token))}",
     )
     return "\n".join(lines)
 

@@ -76,12 +76,18 @@ def _step(step: "Step") -> str:
         (
             f"{code(MARKS[step.action].symbol)} {step.action}",
             code(step.provider),
-            code(step.name),
-            code(step.client_id) if step.client_id is not None else "none",
+            _changed(step.wanted.source.name, step.name),
+            _changed(step.wanted.source.client_id, step.client_id),
             ids,
             code(step.reason),
         )
     )
+
+
+def _changed(old: str | None, new: str | None) -> str:
+    """What an override makes of a value."""
+    values = [old, new] if old != new else [new]
+    return " → ".join("none" if each is None else code(each) for each in values)
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -64,17 +64,10 @@ def prepare(
     target: str | None = None,
 ) -> Prepared:
     """The plan for `selector`'s snapshot and `target`, which is listed for it."""
-    snapshot = select(backup, selector, source)
+    snapshot = backup.find(selector, source)
     workspace = backup.workspace(target or snapshot.workspace)
     listing = backup.live(workspace)
     return prepare_for(backup, snapshot, workspace, listing, options, Sidecar(backup))
-
-
-def select(backup: Backup, selector: str, source: str | None) -> Snapshot:
-    """The snapshot that is meant: of `source`, or of the default workspace where there is one."""
-    if source is None and not selector.isdecimal():
-        source = backup.config.default_workspace
-    return backup.snapshots().find(selector, source)
 
 
 def prepare_for(
@@ -116,6 +109,7 @@ def save(prepared: Prepared) -> bytes:
 def snapshot_with_more(backup: Backup, prepared: Prepared) -> Snapshot | None:
     """The newest earlier export with profiles that the target lacks."""
     known = {profile.id for profile in prepared.source}
+    keys = {profile.key for profile in prepared.source}
     snapshots = backup.snapshots()
     lost = prepared.snapshot.removed
     for snapshot in snapshots.all(prepared.snapshot.workspace):
@@ -127,7 +121,8 @@ def snapshot_with_more(backup: Backup, prepared: Prepared) -> Snapshot | None:
         if has_more and (more := snapshots.profile_ids(snapshot.id) - known):
             situation = _situation(backup, snapshot, prepared.listing, ())
             lacking = plan.lacking(situation, prepared.options)
-            if any(profile.id in more for profile in lacking):
+            # What was created again is in the plan under its new id.
+            if any(profile.id in more and profile.key not in keys for profile in lacking):
                 return snapshot
             known |= more
     return None

@@ -246,11 +246,14 @@ class Renderer:
         """How a run ended."""
         words = {"create": "created", "update": "updated", "delete": "deleted"}
         done = Counter(words[step.action] for step in report.steps if step.is_done)
-        adopted = sum(step.state == "adopted" for step in report.steps)
+        adopted = [step for step in report.steps if step.state == "adopted"]
+        found = sum(step.error is not None for step in adopted)
         failed = [_failed_line(step) for step in report.steps if not step.is_done]
         told = f"run {report.run.id} in {inline(report.run.target)}: {counted(done)}"
-        if adopted:
-            told += f" ({adopted} of them adopted: the call got no answer, but was carried out)"
+        if answered := len(adopted) - found:
+            told += f" ({answered} of them adopted: the call got no answer, but was carried out)"
+        if found:
+            told += f" ({found} of them adopted: somebody else, or another run, may have done it)"
         if failed:
             told += f", {len(failed)} not done"
         told += ", verified" if report.run.verified else ", NOT verified"
@@ -260,7 +263,10 @@ class Renderer:
         """Which profiles a person has to choose again in their connections."""
         lines = [_in_use_line(step, profile) for step, profile in carried.in_use]
         lines.sort(key=lambda line: line.group)
-        head = "still to be done by hand: choose the new profile in each connection that used it"
+        head = (
+            "still to be done by hand: choose the new profile in each connection that used it, and"
+            " assign it to each Embedded customer"
+        )
         return "\n".join([head, *self.lines(lines)])
 
     def _styled(self, text: str, color: str | None = None, *, bold: bool = False) -> str:

@@ -25,7 +25,6 @@ from oauthsync.preparing import (
     prepare,
     prepare_for,
     save,
-    select,
     snapshot_with_more,
 )
 from oauthsync.profiles import Profile
@@ -44,7 +43,6 @@ __all__ = [
     "open_session",
     "prepare",
     "save",
-    "select",
     "snapshot_with_more",
 ]
 

@@ -6,13 +6,12 @@ when the server can no longer be working on it the target is listed, and the lis
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from oauthsync import settling
 from oauthsync.api import Api
-from oauthsync.errors import ApiError, StoreError
+from oauthsync.errors import StoreError
 from oauthsync.events import Listener, Waiting, ignore
-from oauthsync.exporter import read_listing
+from oauthsync.exporter import check_identity, read_listing
 from oauthsync.journal import Journal
 from oauthsync.profiles import Profile
 from oauthsync.runs import Ending, OpenCall, Run
@@ -60,7 +59,7 @@ class Target:
         calls = self.journal.open_calls(self.api.workspace)
         self._looked = self.steady()
         listing = self.list(expected=expected)
-        self.user_id = self._identity(listing)
+        self.user_id = check_identity(self.api, listing, self._snapshots)
         self.remember(self.user_id)
         self._settle(calls, listing)
         return listing
@@ -147,28 +146,6 @@ class Target:
     def _is_late(self, began: Moment) -> bool:
         age = began.until(self._looked) if self._looked else None
         return age is None or age > self._over + LATE
-
-    def _identity(self, listing: Listing) -> int | None:
-        """The workspace's own id; StoreError for another workspace under the same name.
-
-        A token may be in the wrong place.
-        """
-        known = next(iter(self._snapshots.all(listing.workspace)), None)
-        found = listing.user_id
-        if known is None:
-            return found
-        if found is None and known.user_id is not None:
-            with suppress(ApiError):  # it takes a privilege of its own
-                answer = self.api.identity().get("id")
-                found = answer if isinstance(answer, int) else None
-        if known.url != listing.url or (found and known.user_id and found != known.user_id):
-            raise StoreError(
-                f"{listing.workspace!r} is another workspace now: its snapshots are of {known.url}"
-                f" (workspace id {known.user_id}), and the API answered for {listing.url}"
-                f" (workspace id {found})",
-                hint="check its URL and token, or give the other workspace a name of its own",
-            )
-        return found or known.user_id
 
 
 def by_id(profiles: Sequence[Profile]) -> dict[int, Profile]:

@@ -104,6 +104,18 @@ class Round:
             self.tally.undone = 1
             self.wanted = before + self.noise
             self._until_complete("undo")
+            self.wanted += self._doubtful()
+
+    def _doubtful(self) -> Counter[Content]:
+        """What `undo` leaves: found so late that somebody else may have created it."""
+        ids = {
+            step.target_id
+            for run in self.world.runs()
+            for step in self.world.steps(run.id)
+            if step.state == "adopted" and step.error
+        }
+        there = self.world.target.profiles
+        return Counter(content_of(each.document) for key, each in there.items() if key in ids)
 
     def _populate(self) -> None:
         world, rng = self.world, self.rng

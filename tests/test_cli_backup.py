@@ -242,6 +242,27 @@ def test_a_snapshot_is_selected_by_id_latest_or_date(desk: Desk) -> None:
     assert selected(today, "--workspace", "dev") == 3
 
 
+def test_the_latest_snapshot_of_another_workspace_than_the_default_is_a_warning(desk: Desk) -> None:
+    desk.create("one")
+    desk.done("export")
+    assert desk.call("show").err == ""
+    desk.done("export", "prod")
+    warning = "latest is snapshot 2, of prod, and the default workspace is dev: name one by"
+    for args in (("show",), ("diff", "latest", "1"), ("secrets", "missing")):
+        assert warning in desk.call(*args).err
+    assert desk.call("show", "2").err == desk.call("show", "--workspace", "prod").err == ""
+
+
+def test_an_export_of_another_workspace_under_the_name_is_refused_also_where_that_is_empty(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.create("one")
+    desk.done("export")
+    monkeypatch.setenv("DEV", PROD)
+    assert "another workspace now" in desk.refused("export").err
+    assert len(desk.done("snapshots")["snapshots"]) == 1
+
+
 @pytest.mark.parametrize(
     ("selector", "code"),
     [

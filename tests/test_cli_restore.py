@@ -106,7 +106,7 @@ def test_a_plan_with_nothing_to_do_says_so_and_names_a_snapshot_that_has_more(
     out = desk.call("plan").out
     assert "nothing to do: the target has what was selected of the snapshot" in out
     assert "snapshot 1 (20" in out
-    assert "`oauthsync plan 1` shows them" in out
+    assert "`oauthsync diff 1 2` shows them, and a plan from it" in out
     assert desk.done("plan")["summary"]["unchanged"] == 1
 
 
@@ -114,7 +114,7 @@ def test_a_plan_for_another_workspace_names_the_snapshot_that_has_more_too(
     desk: Desk, loss: int
 ) -> None:
     desk.done("export")
-    more = "has profiles that the target lacks: `oauthsync plan 1 --to prod` shows them"
+    more = "has profiles that the target lacks: `oauthsync diff 1 2` shows them"
     called = desk.call("plan", "--to", "prod")
     assert "\n1 to create\nsnapshot 1 (20" in called.out
     assert more in called.out
@@ -185,6 +185,17 @@ def test_markdown_is_fit_for_a_pull_request(desk: Desk) -> None:
     assert "**1 blocked**" in out
     assert "| ``@all \\| <b>`x`</b> #1`` |" in out
     assert "`a\\|b`" in out
+
+
+def test_markdown_shows_what_the_overrides_make_of_a_profile(desk: Desk, tmp_path: Path) -> None:
+    desk.create("Acme")
+    desk.done("export")
+    file = tmp_path / "prod.toml"
+    file.write_text(
+        '[[override]]\nmatch = {provider = "hubspot"}\nname = "{name} (prod)"\nclient_id = "new"\n'
+    )
+    out = desk.call("plan", "--to", "prod", "--overrides", str(file), "--markdown").out
+    assert "| `Acme` → `Acme (prod)` | `app` → `new` |" in out
 
 
 # import

@@ -18,7 +18,6 @@ from oauthsync.restore import (
     find_run,
     prepare,
     save,
-    select,
     snapshot_with_more,
 )
 from oauthsync.runs import NewStep
@@ -725,9 +724,9 @@ def test_without_a_source_the_default_workspaces_snapshot_is_meant(world: World)
     fill(world)
     world.export("prod")
     with world.backup() as backup:
-        assert select(backup, "latest", None).workspace == "dev"
-        assert select(backup, "latest", "prod").workspace == "prod"
-        assert select(backup, "2", None).workspace == "prod"
+        assert backup.find("latest", None).workspace == "dev"
+        assert backup.find("latest", "prod").workspace == "prod"
+        assert backup.find("2", None).workspace == "prod"
 
 
 def test_an_earlier_snapshot_that_has_more_is_found(world: World) -> None:
@@ -756,4 +755,6 @@ def test_an_earlier_snapshot_whose_profiles_are_there_by_new_ids_has_no_more(wor
     world.source.create("slack", "with a token", "app")
     world.export()
     with world.backup() as backup:
-        assert snapshot_with_more(backup, prepare(backup, "latest", Options())) is None
+        for target in ("dev", "prod"):
+            prepared = prepare(backup, "latest", Options(), target=target)
+            assert snapshot_with_more(backup, prepared) is None

@@ -1,6 +1,6 @@
 """`export`, `snapshots`, `show`, `diff`, `log`: taking snapshots, and looking at them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from oauthsync.backup import Backup, Exported, Failed
     from oauthsync.config import Workspace
     from oauthsync.profiles import Difference
+    from oauthsync.snapshots import Snapshot
     from oauthsync.strictjson import Json
 
 LIVE = "live"
@@ -154,7 +155,7 @@ def show_command(
 
     with session.backup() as backup:
         snapshots = backup.snapshots()
-        found = snapshots.find(snapshot, workspace)
+        found = session.find(backup, snapshot, workspace)
         profiles = [
             profile
             for profile in snapshots.profiles(found)
@@ -194,7 +195,10 @@ def diff_command(
     if old == new == LIVE:
         raise click.UsageError("live and live are the same: name a snapshot to compare with")
     with session.backup() as backup:
-        before, after, found = _compare(backup, old, new, workspace)
+        stored = {
+            text: session.find(backup, text, workspace) for text in (old, new) if text != LIVE
+        }
+        before, after, found = _compare(backup, old, new, stored)
     if before["workspace"] != after["workspace"]:
         session.warn("these are two workspaces, and profiles are compared by their ids")
     session.answer(
@@ -205,13 +209,12 @@ def diff_command(
 
 
 def _compare(
-    backup: "Backup", old: str, new: str, workspace: str | None
+    backup: "Backup", old: str, new: str, stored: "Mapping[str, Snapshot]"
 ) -> "tuple[dict[str, Json], dict[str, Json], Difference]":
     """Both sides as documents, and their difference."""
     from oauthsync import documents, profiles
 
     snapshots = backup.snapshots()
-    stored = {text: snapshots.find(text, workspace) for text in (old, new) if text != LIVE}
     if LIVE not in (old, new):
         found = snapshots.difference(stored[old], stored[new])
         return documents.snapshot(stored[old]), documents.snapshot(stored[new]), found

@@ -231,12 +231,15 @@ def notes_on(backup: "Backup", prepared: "Prepared") -> str:
 
     notes = []
     if not (prepared.plan.writes or prepared.plan.blocked):
-        notes.append("nothing to do: the target has what was selected of the snapshot")
+        told = "nothing to do: the target has what was selected of the snapshot"
+        if skipped := prepared.plan.summary["skip"]:
+            told += f", but for {skipped} that are skipped for the reason above"
+        notes.append(told)
     if (older := snapshot_with_more(backup, prepared)) is not None:
-        to = () if prepared.target.name == older.workspace else ("--to", prepared.target.name)
         notes.append(
             f"snapshot {older.id} ({older.taken_at}) has profiles that the target lacks:"
-            f" `{typed('plan', str(older.id), *to)}` shows them"
+            f" `oauthsync diff {older.id} {prepared.snapshot.id}` shows them, and a plan from it,"
+            " with the same options, would bring them back"
         )
     return "\n".join(notes)
 

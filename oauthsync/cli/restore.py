@@ -90,9 +90,8 @@ def _chosen(
     backup: "Backup", snapshot: str, source: str | None, target: str | None, options: "Options"
 ) -> "tuple[str, Prepare]":
     """The target's name, and how the plan for it is made."""
-    from oauthsync.restore import select
 
-    chosen = select(backup, snapshot, source)
+    chosen = backup.find(snapshot, source)
     return target or chosen.workspace, lambda writing: writing.prepare(chosen, options)
 
 

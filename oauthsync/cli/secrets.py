@@ -72,7 +72,7 @@ def fill_command(session: Session, snapshot: str, workspace: str | None) -> None
     """
     _needs_a_person(session, "use `oauthsync secrets load`")
     with session.backup() as backup:
-        missing = _missing(backup, snapshot, workspace)
+        missing = _missing(session, backup, snapshot, workspace)
         if missing:
             _ = backup.key  # of a new sidecar: asked for before anything that it is to seal
         stored = _fill(session, backup, missing)
@@ -177,7 +177,7 @@ def missing_command(
     if as_csv and session.json:
         raise UsageError("--csv and --json both want stdout", hint="keep one of them")
     with session.backup() as backup:
-        missing = _missing(backup, snapshot, workspace)
+        missing = _missing(session, backup, snapshot, workspace)
     if as_csv:
         _print_template(session, [app.key for app in missing])
         return EXIT_DIFFERENT if exit_code and missing else 0
@@ -319,11 +319,13 @@ def _open_first(backup: "Backup") -> None:
     backup.apps()
 
 
-def _missing(backup: "Backup", snapshot: str, workspace: str | None) -> "tuple[MissingApp, ...]":
+def _missing(
+    session: Session, backup: "Backup", snapshot: str, workspace: str | None
+) -> "tuple[MissingApp, ...]":
     from oauthsync.missing import missing_apps
 
-    snapshots = backup.snapshots()
-    return missing_apps(snapshots.profiles(snapshots.find(snapshot, workspace)), backup.apps())
+    found = session.find(backup, snapshot, workspace)
+    return missing_apps(backup.snapshots().profiles(found), backup.apps())
 
 
 def _asked(

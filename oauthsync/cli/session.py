@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from oauthsync.progress import Progress
     from oauthsync.render import Renderer
     from oauthsync.secret import Secret
+    from oauthsync.snapshots import Snapshot
     from oauthsync.strictjson import Json
 
 
@@ -59,6 +60,21 @@ class Session:
             ask=self.ask_passphrase if self.interactive else None,
         )
         return backup
+
+    def find(self, backup: "Backup", selector: str, workspace: str | None) -> "Snapshot":
+        """The snapshot that is asked for; a warning where it may not be the one that is meant."""
+        found = backup.snapshots().find(selector, workspace)
+        default = backup.config.default_workspace
+        if (
+            workspace is None
+            and not selector.isdecimal()
+            and found.workspace != (default or found.workspace)
+        ):
+            self.warn(
+                f"{selector} is snapshot {found.id}, of {found.workspace}, and the default"
+                f" workspace is {default}: name one by --workspace"
+            )
+        return found
 
     def _listen(self, event: "Event") -> None:
         """Show progress; the one event that something is wrong is a warning, once."""
@@ -145,7 +161,10 @@ class Session:
         from oauthsync.secret import Secret
 
         self.wipe_progress()
-        return Secret(terminal.ask_hidden(prompt))
+        while (typed := terminal.ask_hidden(prompt)) != typed.strip():
+            # It came along with a copied value far more often than it belongs to it.
+            terminal.tell_again("it begins or ends with white space (--stdin takes it as it is)")
+        return Secret(typed)
 
     def confirm(self, question: str) -> bool:
         """Ask a yes-or-no question; UsageError where nobody can answer."""

@@ -56,7 +56,9 @@ def init_command(session: Session, no_check: bool, **options: Any) -> None:
     with session.backup() as backup:
         if (file := backup.folder / init.FILE).exists() or file.is_symlink():
             lines = init.block(
-                options["workspace"] or "prod", options["region"] or options["url"] or "eu"
+                options["workspace"] or "prod",
+                options["region"] or options["url"] or "eu",
+                _setting(backup, options, init.TOKEN_KEYS),
             )
             raise FileError(
                 f"there is a {file} already",
