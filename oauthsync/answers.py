@@ -10,7 +10,7 @@ import html
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote, quote_plus
 
@@ -42,11 +42,14 @@ _BETWEEN_HINT = "check the URL or region; a proxy or a login page may have answe
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: the HTTP status, headers that are found in any case, the whole body."""
+    """What came back: the HTTP status, headers that are found in any case, the whole body.
+
+    It may repeat the request, secrets included, so its representation shows the status alone.
+    """
 
     status: int
-    headers: Mapping[str, str]
-    content: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
 
 
 def check(answer: Answer, method: str, url: str, secrets: Sequence[Secret]) -> None:

@@ -5,12 +5,12 @@ ours, is damaged, comes from a newer version, or whose tables were redefined is 
 anything is read from it or migrated: a schema can hold triggers and views that act on whoever opens
 the file.
 
-SQLite's locks keep processes apart; on network file systems they are as good as the server's
-locks (NFSv4's are).
+SQLite's locks keep processes apart; docs/database.md says what they are worth on a network.
 """
 
 import contextlib
 import os
+import re
 import sqlite3
 import stat
 import threading
@@ -28,8 +28,14 @@ APPLICATION_ID = 0x6F617574  # "oaut": tells file(1) and us whose database it is
 OLDEST_SQLITE = (3, 37)  # the first one with STRICT tables
 BUSY_SECONDS = 30.0
 
+SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")
+"""How a rollback journal ends that names a second one (https://sqlite.org/fileformat2.html)."""
+
 MAX_ROW = 256 * 1024 * 1024
 """Bytes of a row: more than the API's largest answer can make of one profile."""
+
+_COMPUTED = re.compile(r"\bAS\b", re.IGNORECASE)
+"""What a generated column cannot do without (https://sqlite.org/gencol.html)."""
 
 _Schema = dict[tuple[str, str], str | None]
 """The SQL of everything in a database, by kind and name."""
@@ -141,6 +147,7 @@ def _prepare_file(path: Path, *, create: bool) -> None:
                     f"{path} is a symbolic link, a folder or a device, and not a file",
                     hint="put the file itself there, or name the folder it is in by --dir",
                 )
+            _check_journal(path.with_name(f"{path.name}-journal"))
             return
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with contextlib.suppress(FileExistsError):  # another process was quicker
@@ -153,6 +160,25 @@ def _prepare_file(path: Path, *, create: bool) -> None:
         ) from error
     except OSError as error:
         raise StoreError(f"cannot open {path}: {error.strerror or error}") from error
+
+
+def _check_journal(path: Path) -> None:
+    """Refuse a journal that names another: SQLite deletes that one, whatever file it is.
+
+    None of ours does, as nothing is ever attached.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as file:
+            file.seek(-len(SUPER_JOURNAL), os.SEEK_END)
+            end = file.read()
+    except OSError:  # there is none, or none that SQLite could read
+        return
+    if end == SUPER_JOURNAL:
+        raise StoreError(
+            f"{path} is no journal of oauthsync's: it names another file, which would be deleted",
+            hint="restore the database and its journal from a copy",
+        )
 
 
 def _open(connection: sqlite3.Connection, path: Path) -> Database:
@@ -207,9 +233,15 @@ def _acting(found: _Schema) -> set[str]:
     """What would run somebody else's statements before the tables are compared with ours."""
     return {
         name
-        for kind, name in found
-        if kind == "trigger" or (kind == "view" and name.lower() == migrations.migrations_table)
+        for (kind, name), sql in found.items()
+        if kind == "trigger"
+        or (name.lower() == migrations.migrations_table and not _is_mere_table(kind, sql or ""))
     }
+
+
+def _is_mere_table(kind: str, sql: str) -> bool:
+    """Whether reading it gives what is stored there, and computes nothing."""
+    return kind == "table" and sql.startswith("CREATE TABLE") and not _COMPUTED.search(sql)
 
 
 def _refuse(altered: set[str], path: Path) -> None:

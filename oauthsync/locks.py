@@ -125,7 +125,7 @@ class TargetLock:
         try:
             # In one go and of one length: others, who share the URL's lock, never read a part.
             with path.open("r+b") as file:
-                file.write(f"{secrets.token_hex(16)} {run:32}".encode("ascii"))
+                file.write(f"{secrets.token_hex(16)} {run:32}".encode("ascii", "replace"))
                 file.truncate()
         except OSError as error:
             raise FileError(f"cannot write {path}: {error.strerror or error}") from error

@@ -24,6 +24,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
 from oauthsync import __version__
@@ -170,6 +171,12 @@ class _Adapter(HTTPAdapter):
     before: Callable[[], None]
     sent = False
 
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, socket_options=_socket_options(), **kwargs)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, socket_options=_socket_options(), **kwargs)
+
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         if "ConnectionCls" not in vars(pool):
@@ -185,7 +192,6 @@ class _Adapter(HTTPAdapter):
             def request(self, *args: Any, **kwargs: Any) -> None:
                 if self.sock is None:
                     self.connect()
-                    _give_up_unacknowledged(self)
                 adapter.before()
                 adapter.sent = True
                 super().request(*args, **kwargs)
@@ -193,14 +199,16 @@ class _Adapter(HTTPAdapter):
         return Watched
 
 
-def _give_up_unacknowledged(connection: Any) -> None:
-    """Let the kernel drop what the server has not taken in time.
+def _socket_options() -> list[tuple[int, int, int]]:
+    """urllib3's own options, and that the kernel drops what the server has not taken in time.
 
     It goes on sending after we have given up, and after the process has died: a request that
     arrives a minute late would be carried out when everybody takes it for lost.
     """
+    found = list(HTTPConnection.default_socket_options)
     if option := getattr(socket, "TCP_USER_TIMEOUT", None):  # Linux
-        connection.sock.setsockopt(socket.IPPROTO_TCP, option, int(UNACKNOWLEDGED * 1000))
+        found.append((socket.IPPROTO_TCP, option, int(UNACKNOWLEDGED * 1000)))
+    return found
 
 
 class _Response(HTTPResponse):

@@ -234,6 +234,10 @@ def test_a_secret_that_the_server_repeats_is_masked_in_every_form(form: str, sta
     assert "c%26nary" not in shown
 
 
+def test_the_representation_of_an_answer_repeats_nothing() -> None:
+    assert repr(made(200, "canary", {"Location": "canary"})) == "Answer(status=200)"
+
+
 def test_secrets_are_masked_whole_where_one_is_a_part_of_another() -> None:
     error = failure(made(422, {"message": "a-bc-d"}), "POST", Secret("bc"), Secret(" a-bc-d\n"))
     assert str(error).endswith(": [masked]")

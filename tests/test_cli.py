@@ -632,15 +632,3 @@ def test_commands_options_and_choices_are_completed(words: str, completed: set[s
     )
     lines = done.stdout.splitlines()
     assert set(lines[1::3]) == completed
-
-
-def test_a_process_that_may_hold_secrets_leaves_no_core_dump() -> None:
-    script = (
-        "import resource, sys\nfrom oauthsync.cli import main\n"
-        "try: main(['--version'])\n"
-        "except SystemExit: print(resource.getrlimit(resource.RLIMIT_CORE)[0])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "0"

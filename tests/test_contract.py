@@ -42,6 +42,23 @@ def sandbox() -> Iterator[Sandbox]:
         assert any(request.status == 200 for request in running.requests)
 
 
+def test_the_contract_has_the_calls_of_the_api_and_no_secret_in_an_answer() -> None:
+    calls = schema.raw_schema["paths"]
+    methods = ("get", "post", "put", "delete", "patch")
+    assert {
+        (method.upper(), path) for path in calls for method in calls[path] if method in methods
+    } == {
+        ("GET", "/api/custom_oauth_profiles"),
+        ("POST", "/api/custom_oauth_profiles"),
+        ("GET", "/api/custom_oauth_profiles/{id}"),
+        ("PUT", "/api/custom_oauth_profiles/{id}"),
+        ("DELETE", "/api/custom_oauth_profiles/{id}"),
+        ("GET", "/api/users/me"),
+    }
+    data = schema.raw_schema["components"]["schemas"]["Profile"]["properties"]["data"]
+    assert data["properties"]["client_secret"] is data["properties"]["token"] is False
+
+
 @schema.parametrize()
 @settings(BOUNDED, max_examples=20)
 def test_a_call_answers_as_described(case: schemathesis.Case[Any], sandbox: Sandbox) -> None:

@@ -3,11 +3,13 @@
 import os
 import sqlite3
 import stat
+import struct
 import tempfile
 import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlite_utils import Database, Migrations
@@ -71,6 +73,11 @@ class TestOpening:
             (synchronous,) = database.conn.execute("PRAGMA synchronous").fetchone()
             (foreign_keys,) = database.conn.execute("PRAGMA foreign_keys").fetchone()
         assert (synchronous, foreign_keys) == (3, 1)  # 3: EXTRA
+
+    def test_it_needs_no_memory_that_processes_share(self, path: Path) -> None:
+        """Which a write-ahead log does, and a network file system does not give."""
+        with open_database(path) as database:
+            assert database.conn.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
     def test_one_that_is_not_there_is_created_only_where_that_is_wanted(self, path: Path) -> None:
         with pytest.raises(StoreError, match=r"no oauthsync\.db in") as raised:
@@ -329,6 +336,7 @@ class TestHostileSchemas:
             ),
             (["ALTER TABLE snapshots RENAME COLUMN digest TO digset"], "snapshots"),
             (["ALTER TABLE runs ADD COLUMN evil TEXT DEFAULT (load_extension('x'))"], "runs"),
+            (["ALTER TABLE runs ADD COLUMN evil TEXT AS (report || state)"], "runs"),
         ],
     )
     def test_a_redefined_table_or_view_is_refused(
@@ -380,19 +388,118 @@ class TestHostileSchemas:
             assert snapshots.profiles(snapshots.find("latest")) == some(4)
         assert read == {"workspaces", "snapshots", "profile_versions"}
 
-    def test_the_schema_is_not_trusted_with_functions_that_do_something(self, kept: Path) -> None:
-        alter(kept, "CREATE VIEW evil AS SELECT load_extension('/tmp/evil.so')")
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "CREATE TABLE _sqlite_migrations (id, migration_set, name AS (hex(id)), applied_at)",
+            "CREATE VIRTUAL TABLE _sqlite_migrations USING fts4(id, migration_set, name)",
+        ],
+    )
+    def test_a_record_of_migrations_that_computes_something_is_refused(
+        self, kept: Path, statement: str
+    ) -> None:
+        alter(kept, "DROP TABLE _sqlite_migrations", statement)
+        with pytest.raises(StoreError, match="altered: '_sqlite_migrations'"):
+            open_database(kept)
+
+    @pytest.mark.parametrize(
+        ("statement", "use"),
+        [
+            ("CREATE VIEW evil AS SELECT act() AS a", "SELECT a FROM evil"),
+            ("CREATE TABLE evil (id, a AS (act()))", "SELECT a FROM evil"),
+            ("CREATE TABLE evil (id, a DEFAULT (act()))", "INSERT INTO evil (id) VALUES (1)"),
+            ("CREATE TABLE evil (id CHECK (act()))", "INSERT INTO evil VALUES (1)"),
+            ("CREATE INDEX evil ON workspaces(act())", "UPDATE workspaces SET name = 'x'"),
+        ],
+    )
+    def test_the_schema_is_not_trusted_with_functions_that_do_something(
+        self, kept: Path, monkeypatch: pytest.MonkeyPatch, statement: str, use: str
+    ) -> None:
+        """Be they SQLite's own, a plug-in's or, as here, those of this process."""
+        connect = sqlite3.connect
+        calls: list[int] = []
+
+        def connect_with_function(*args: Any, **options: Any) -> sqlite3.Connection:
+            connection: sqlite3.Connection = connect(*args, **options)
+            connection.create_function("act", 0, lambda: calls.append(1), deterministic=True)
+            return connection
+
+        monkeypatch.setattr(sqlite3, "connect", connect_with_function)
+        alter(kept, statement)
+        calls.clear()
+        with (
+            pytest.raises((StoreError, sqlite3.Error), match="unsafe use of act"),
+            reopened(kept) as database,
+        ):
+            database.conn.execute(use).fetchall()
+        assert not calls
+
+    def test_no_extension_can_be_loaded(self, kept: Path) -> None:
         with (
             reopened(kept) as database,
-            pytest.raises(sqlite3.OperationalError, match=r"unsafe|not authorized"),
+            pytest.raises(sqlite3.OperationalError, match="not authorized"),
         ):
-            database.conn.execute("SELECT * FROM evil")
+            database.conn.execute("SELECT load_extension('/tmp/evil.so')")
+
+    def test_a_row_beyond_all_reason_is_not_read(
+        self, kept: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "MAX_ROW", 100_000)
+        alter(kept, "UPDATE profile_versions SET document = zeroblob(100001) || document")
+        with reopened(kept) as database, pytest.raises(StoreError, match="too big"):
+            Snapshots(database).profiles(Snapshots(database).get(1))
+
+    def test_cells_are_checked_when_a_page_is_read(self, kept: Path) -> None:
+        with reopened(kept) as database:
+            assert database.conn.execute("PRAGMA cell_size_check").fetchone() == (1,)
+
+    def test_a_journal_that_names_another_file_does_not_delete_it(
+        self, kept: Path, tmp_path: Path
+    ) -> None:
+        """Somebody else's folder can hold a journal, too, and SQLite does what that says."""
+        precious = tmp_path / "precious"
+        precious.write_text("not to be lost")
+        journal = kept.with_name("oauthsync.db-journal")
+        journal.write_bytes(_journal_naming(precious, pages=kept.stat().st_size // 4096))
+        with pytest.raises(StoreError, match="names another file, which would be deleted"):
+            open_database(kept)
+        assert precious.exists()
+        connection = sqlite3.connect(kept)
+        connection.execute("SELECT * FROM snapshots").fetchall()
+        connection.close()
+        assert not precious.exists(), "no danger at all, or this is no journal"
+        assert_kept(kept)
+
+    @pytest.mark.parametrize("suffix", ["-journal", "-wal", "-shm"])
+    def test_a_link_in_place_of_a_file_beside_the_database_is_not_written_through(
+        self, kept: Path, tmp_path: Path, suffix: str
+    ) -> None:
+        if suffix == "-shm":
+            alter(kept, "PRAGMA journal_mode = WAL")
+        precious = tmp_path / "precious"
+        precious.write_text("not to be lost")
+        link = tmp_path / f"oauthsync.db{suffix}"
+        link.symlink_to(precious)
+        with pytest.raises(StoreError, match="unable to open"):
+            reopened(kept)
+        assert precious.read_text() == "not to be lost"
+        link.unlink()
+        assert_kept(kept)
 
     def test_nothing_can_be_attached(self, kept: Path, tmp_path: Path) -> None:
         with reopened(kept) as database:
             with pytest.raises(sqlite3.OperationalError, match="attached databases"):
                 database.conn.execute(f"ATTACH '{tmp_path}/other.db' AS other")
             assert not (tmp_path / "other.db").exists()
+
+
+def _journal_naming(other: Path, pages: int) -> bytes:
+    """A rollback journal that restores nothing, and belongs to another one."""
+    start, end = bytes.fromhex("d9d505f920a163d7"), bytes.fromhex("d9d505f920a163d7")
+    header = (start + struct.pack(">IIIII", 0, 0, pages, 512, 4096)).ljust(512, b"\0")
+    name = str(other).encode()
+    page_of_locks = struct.pack(">I", 0x40000000 // 4096 + 1)
+    return header + page_of_locks + name + struct.pack(">II", len(name), sum(name)) + end
 
 
 class TestTransactions:

@@ -1,6 +1,7 @@
 """Durable writing and locks, with real files and processes."""
 
 import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -211,6 +212,20 @@ def test_a_lock_is_gone_with_its_process(tmp_path: Path) -> None:
         holder.wait()
     with files.locked(tmp_path / "lock", what="it"):
         pass
+
+
+def test_a_file_system_without_locks_is_no_place_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with (
+        pytest.raises(FileError, match="it cannot be locked: No locks available"),
+        files.locked(tmp_path / "lock", what="it"),
+    ):
+        pytest.fail("went on without a lock")
 
 
 def test_a_link_in_place_of_the_lock_file_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,8 +66,10 @@ class Writers:
 
 
 @pytest.fixture
-def writers(tmp_path: Path) -> Writers:
-    return Writers(tmp_path / "oauthsync.db")
+def writers(tmp_path: Path) -> Iterator[Writers]:
+    found = Writers(tmp_path / "oauthsync.db")
+    yield found
+    found.database.close()
 
 
 def test_what_comes_while_a_transaction_is_written_is_written_in_one(writers: Writers) -> None:

@@ -1,5 +1,6 @@
 """The wheel holds the package and nothing else; development installs exactly what is pinned."""
 
+import os
 import re
 import subprocess
 import sys
@@ -53,6 +54,21 @@ def test_everything_that_development_asks_for_is_pinned_within_its_bounds() -> N
     for requirement in map(Requirement, asked):
         version = pins()[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), requirement
+
+
+@pytest.mark.skipif(not (ROOT / ".venv/bin/pip-audit").exists(), reason="scripts/setup was not run")
+def test_an_audit_that_nobody_answers_is_no_clean_one(tmp_path: Path) -> None:
+    nobody = "http://127.0.0.1:1"
+    done = subprocess.run(
+        [ROOT / "scripts" / "audit", "--cache-dir", tmp_path, "--timeout", "5"],
+        env={**os.environ, "HTTPS_PROXY": nobody, "https_proxy": nobody, "NO_PROXY": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "scripts/audit: NOT CLEAN" in done.stderr
+    assert "No known vulnerabilities" not in done.stdout + done.stderr
 
 
 def test_pins_are_names_and_versions_without_the_address_of_a_registry() -> None:

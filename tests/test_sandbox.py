@@ -438,21 +438,27 @@ def test_small_sample_workspaces_have_no_exact_duplicates() -> None:
 # The database
 
 
-def test_a_database_keeps_everything_across_restarts(tmp_path: Path) -> None:
+def test_a_database_keeps_everything_but_secrets_across_restarts(tmp_path: Path) -> None:
     db = tmp_path / "sandbox.db"
     with Sandbox(["a", "b"], profiles=5, db=db) as sandbox:
         workspace = sandbox.workspace("a")
         odd = workspace.set_document(workspace.ids[0], f'{{"id":{workspace.ids[0]},"n":1e400}}')
         workspace.delete(workspace.ids[1])
-        call(sandbox, "PUT", f"{PROFILES}/{workspace.ids[1]}", payload(client_secret="new"))
-        last = call(sandbox, "POST", PROFILES, payload(token="t"), token="b").result["id"]
-        before = [sandbox.workspace(token).profiles for token in "ab"]
+        call(sandbox, "PUT", f"{PROFILES}/{workspace.ids[1]}", payload(client_secret="canary-1"))
+        body = payload(client_secret="canary-2", token="canary-3")
+        last = call(sandbox, "POST", PROFILES, body, token="b").result["id"]
+        kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        before = sandbox.workspace("a").profiles
         sandbox.workspace("b").delete(last)
     with Sandbox(["a", "b"], profiles=70, db=db) as again:
-        assert again.workspace("a").profiles == before[0]
+        found = again.workspace("a").profiles
+        assert {each: found[each].body for each in found} == {
+            each: before[each].body for each in before
+        }
         assert again.workspace("a").profiles[odd.id].body == odd.body
         assert again.workspace("b").profiles == {}
         assert call(again, "POST", PROFILES, payload(), token="b").result["id"] > last
+    assert b"canary" not in kept + db.read_bytes()
     assert stat.S_IMODE(db.stat().st_mode) == 0o600
 
 

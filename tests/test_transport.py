@@ -1,5 +1,7 @@
 """One HTTP exchange: what was sent, what is known about it, and what never gets out."""
 
+import contextlib
+import os
 import socket
 import ssl
 import threading
@@ -352,6 +354,45 @@ def test_a_proxy_that_refuses_means_not_sent_and_sees_neither_token_nor_path(
         assert "proxy" in (error.hint or "")
 
 
+def tunnel(port: int) -> Reaction:
+    """What a proxy does after CONNECT: it carries bytes both ways, and understands none."""
+
+    def carry(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", port)) as server:
+            back = threading.Thread(target=_pump, args=(server, connection))
+            back.start()
+            _pump(connection, server)
+            back.join()
+
+    return carry
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while received := source.recv(65536):
+            target.sendall(received)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+def test_the_environments_proxy_carries_what_it_cannot_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, bundle = certificate(tmp_path, "localhost")
+    with Wire(answer(200, b"[]"), tls=context) as wire, Wire(tunnel(wire.port)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        not_sent(f"https://localhost:{wire.port}", "its certificate is not valid: self-signed")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+        assert exchange(f"https://localhost:{wire.port}").content == b"[]"
+        assert len(wire.requests) == 1
+        assert {request.split()[1] for request in proxy.requests} == {b"localhost:%d" % wire.port}
+        assert TOKEN.encode() not in b"".join(proxy.requests)
+        monkeypatch.setenv("NO_PROXY", "localhost")
+        assert exchange(f"https://localhost:{wire.port}").status == 200
+        assert len(proxy.requests) == 2
+
+
 @pytest.mark.parametrize(
     ("proxy", "why"),
     [
@@ -519,6 +560,56 @@ def test_a_compressed_answer_counts_as_what_it_becomes(monkeypatch: pytest.Monke
     bomb = gzip.compress(b"x" * 10_000_000)
     assert len(bomb) < 100_000
     unknown(answer(200, bomb, {"Content-Encoding": "gzip"}), match="larger than 100000 bytes")
+
+
+# --- what the kernel still sends ----------------------------------------------------------------
+
+user_timeout = getattr(socket, "TCP_USER_TIMEOUT", None)
+on_linux = pytest.mark.skipif(user_timeout is None, reason="the system has no TCP_USER_TIMEOUT")
+
+
+def user_timeouts(port: int) -> set[int]:
+    """The option's values on this process's connections to that port of the loopback address."""
+    found = set()
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(path.name))) as each:
+            if each.getpeername()[1] == port:
+                found.add(each.getsockopt(socket.IPPROTO_TCP, user_timeout or 0))
+    return found
+
+
+@on_linux
+@pytest.mark.parametrize("way", ["http", "https", "through a proxy"])
+def test_every_kind_of_connection_gives_up_what_the_server_does_not_take(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, bundle = certificate(tmp_path, "localhost")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    seen: set[int] = set()
+    tls = None if way == "http" else context
+    with Wire(answer(), tls=tls) as wire, Wire(tunnel(wire.port)) as proxy:
+        end = proxy.port if way == "through a proxy" else wire.port
+        if end == proxy.port:
+            monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        exchange(
+            f"{'https' if tls else 'http'}://localhost:{wire.port}",
+            before=lambda: seen.update(user_timeouts(end)),
+        )
+    assert seen == {5000}
+
+
+@on_linux
+def test_what_a_server_does_not_take_is_not_sent_on_for_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A full window and a dead network are one case to the kernel: nothing is acknowledged."""
+    monkeypatch.setattr(transport, "UNACKNOWLEDGED", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        begun = time.monotonic()
+        with pytest.raises(UnknownOutcomeError, match=r"a POST request: timed out$"):
+            exchange(url, "POST", body=b"x" * 20_000_000)
+    assert time.monotonic() - begun < transport.CONNECT_TIMEOUT / 2
 
 
 STATUS_LINES = [b"HTTP/1.1 200 OK", b"HTTP/1.0 302", b"HTTP/1.1 -1 x", b"HTTP/9", b""]

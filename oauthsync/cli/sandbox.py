@@ -15,7 +15,7 @@ from oauthsync.cli.common import Session, common_options
 @click.option(
     "--db",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Keep the state in this file (default: in memory).",
+    help="Keep the profiles, without secrets, in this file (default: in memory).",
 )
 @click.option(
     "--profiles",

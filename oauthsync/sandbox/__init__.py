@@ -12,8 +12,8 @@ same ones every time. The API is the five calls of custom OAuth profiles and `GE
 - The quota is 60 requests in any 60 seconds for each workspace, and 60 more for `users/me`.
   A request over it is not carried out: 429 with `Retry-After`. 401 and 404 for a path that does
   not exist cost nothing.
-- `db` keeps everything across restarts, in SQLite; then the samples are made only the first time,
-  and the tokens' order says which workspace is whose. An id is never given twice.
+- `db` keeps all but the secrets across restarts, in SQLite; then the samples are made only the
+  first time, and the tokens' order says which workspace is whose. An id is never given twice.
 - `faults` make it misbehave: `Fault.parse("POST:reset-after-apply:0.2")`. `KINDS` lists what can go
   wrong, in pairs: not done, and done while the answer is lost. `hook` decides about each request
   that is let through, before the faults do. A late write is carried out when its time has come

@@ -1,7 +1,7 @@
-"""What a sandbox keeps across restarts, in SQLite: profiles with their secrets, and the next id.
+"""What a sandbox keeps across restarts, in SQLite: profiles without secrets, and the next id.
 
-The secrets in this file are readable: a sandbox plays Workato, which knows them. The file has mode
-0600, and one process at a time holds it.
+No call returns a secret, so none is kept: who rehearses with the real sidecar leaves nothing of it
+behind. The file has mode 0600, and one process at a time holds it.
 """
 
 import os
@@ -11,15 +11,15 @@ from pathlib import Path
 
 from oauthsync.errors import StoreError
 
-Row = tuple[int, int, bytes, str, str | None]
-"""id, number of the workspace, JSON document, client secret, token."""
+Row = tuple[int, int, bytes]
+"""id, number of the workspace, JSON document."""
 
-APPLICATION_ID = 0x4F415342
+APPLICATION_ID = 0x4F415343
 """What marks a file as a sandbox's (https://sqlite.org/pragma.html#pragma_application_id)."""
 
 _SCHEMA = (
     "CREATE TABLE profiles (id INTEGER PRIMARY KEY, workspace INTEGER NOT NULL, "
-    "document BLOB NOT NULL, client_secret TEXT NOT NULL, token TEXT)",
+    "document BLOB NOT NULL)",
     "CREATE TABLE next_id (id INTEGER NOT NULL)",
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
@@ -74,7 +74,7 @@ class Database:
             with self._sqlite as sqlite:
                 sqlite.execute("DELETE FROM next_id")
                 sqlite.execute("INSERT INTO next_id VALUES (?)", (next_id,))
-                sqlite.executemany("INSERT OR REPLACE INTO profiles VALUES (?,?,?,?,?)", rows)
+                sqlite.executemany("INSERT OR REPLACE INTO profiles VALUES (?,?,?)", rows)
                 sqlite.executemany("DELETE FROM profiles WHERE id = ?", [(i,) for i in delete])
         except sqlite3.Error as error:
             raise self._unusable(error) from error

@@ -1,7 +1,7 @@
 """The workspaces of a sandbox: profiles as stored, writes by hand and by calls, late writes.
 
 A profile is kept as the JSON that calls return, so its numbers stay as they were sent. Its secrets
-are kept beside it, and are in no JSON. An id is never given twice.
+are kept beside it, in memory only, and are in no JSON. An id is never given twice.
 """
 
 import heapq
@@ -25,14 +25,19 @@ FIRST_ID = 100_001
 FIRST_USER_ID = 5001
 _PACIFIC = timezone(timedelta(hours=-7))
 
+_UNKNOWN = Secret("")  # after a restart: the database keeps none
+
 
 @dataclass(frozen=True, slots=True)
 class StoredProfile:
-    """A profile as the sandbox keeps it: `body` is the JSON that calls return."""
+    """A profile as the sandbox keeps it: `body` is the JSON that calls return.
+
+    Its secrets are those of the last write since the sandbox was started.
+    """
 
     id: int
     body: bytes
-    client_secret: Secret
+    client_secret: Secret = _UNKNOWN
     token: Secret | None = None
 
     @property
@@ -224,28 +229,23 @@ class SandboxWorkspace:
         """Create `count` sample profiles, before there is a database."""
         first_id = self._state.take_ids(count)
         for sample in samples(count, user_id=self.user_id, first_id=first_id):
-            self._keep(_stored(sample.id, sample.document, sample.client_secret, sample.token))
+            token = None if sample.token is None else Secret(sample.token)
+            secret = Secret(sample.client_secret)
+            self._keep(StoredProfile(sample.id, sample.document, secret, token))
 
     def load(self, rows: Sequence[Row]) -> None:
         """Replace all profiles by the database's, which are sorted by id."""
         self.ids.clear()
         self._profiles.clear()
-        for profile_id, _, body, client_secret, token in rows:
-            self._keep(_stored(profile_id, body, client_secret, token))
+        for profile_id, _, body in rows:
+            self._keep(StoredProfile(profile_id, body))
 
     def rows(self) -> list[Row]:
         """All profiles, for the database."""
         return [self._row(profile) for profile in self._profiles.values()]
 
     def _row(self, profile: StoredProfile) -> Row:
-        token = None if profile.token is None else profile.token.reveal()
-        return profile.id, self.number, profile.body, profile.client_secret.reveal(), token
-
-
-def _stored(profile_id: int, body: bytes, client_secret: str, token: str | None) -> StoredProfile:
-    return StoredProfile(
-        profile_id, body, Secret(client_secret), None if token is None else Secret(token)
-    )
+        return profile.id, self.number, profile.body
 
 
 def _timestamp(at: float) -> str:
