@@ -207,12 +207,13 @@ def test_fill_asks_for_each_missing_secret_and_keeps_each_at_once(desk: Desk) ->
         ["secrets", "fill"],
         [
             ("Client secret of hubspot a1: ", " s1-canary "),
-            ("try again: it begins or ends with white space", "s1-canary"),
+            ("Client secret of hubspot a1: ", "s1-canary"),
             ("Client secret of jira a2: ", "\x03"),
         ],
     )
     assert code == 130
     assert "1 of 2, used by Acme" in shown
+    assert "try again: it begins or ends with white space" in shown
     assert "2 of 2, used by Beta, Gamma, Delta and 1 more" in shown
     assert filed(desk, "hubspot", "a1") == ("s1-canary", None)
     code, _, shown = converse(["secrets", "fill"], [("Client secret of jira a2: ", "")])
