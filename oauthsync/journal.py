@@ -359,7 +359,13 @@ def _run(row: Sequence[Any]) -> Run:
 def _step(row: Sequence[Any]) -> Step:
     *first, data, reason, result, error = row
     columns = (*first, _object(data), reason, result, error)
-    return Step(*columns)
+    step = Step(*columns)
+    if step.action not in _METHODS:
+        raise StoreError(
+            f"step {step.id} of run {step.run} was altered or damaged: it has no action that is one",
+            hint="restore the database from a copy",
+        )
+    return step
 
 
 def _object(text: str) -> dict[str, Json]:

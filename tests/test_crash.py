@@ -99,7 +99,7 @@ def crashes(begin: Callable[[], World], do: Callable[[World], object]) -> Iterat
             world.clock.sleep(number % 3 * 20.0)  # the next start is sooner or later
             yield world
         else:
-            assert number > 20, "so few points do not cover an import"
+            assert number > 15, "so few points do not cover an import"
             return
 
 

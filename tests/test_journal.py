@@ -232,6 +232,15 @@ def test_a_run_that_is_not_there_is_named(journal: Journal) -> None:
         journal.run(7)
 
 
+def test_a_step_without_an_action_is_damage_and_no_traceback(
+    journal: Journal, database: Database
+) -> None:
+    run, _ = begin(journal)
+    database.execute("UPDATE steps SET action = 'resume'")
+    with pytest.raises(StoreError, match="altered or damaged"):
+        journal.steps(run.id)
+
+
 def test_what_is_no_json_is_damage_and_no_traceback(journal: Journal, database: Database) -> None:
     run, _ = begin(journal)
     for damaged in ("{", "[]"):
