@@ -362,7 +362,7 @@ def _step(row: Sequence[Any]) -> Step:
     step = Step(*columns)
     if step.action not in _METHODS:
         raise StoreError(
-            f"step {step.id} of run {step.run} was altered or damaged: it has no action that is one",
+            f"step {step.id} of run {step.run} was altered or damaged: its action is none",
             hint="restore the database from a copy",
         )
     return step
