@@ -189,7 +189,7 @@ class Renderer:
         told = [
             self._styled(
                 f"snapshot {entry.snapshot.id} of {inline(entry.snapshot.workspace)},"
-                f" {entry.snapshot.taken_at}",
+                f" {entry.snapshot.taken_at}, against snapshot {entry.before.id}",
                 bold=True,
             )
             + f"\n{self.difference(entry.difference)}"

@@ -92,9 +92,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """What one export found different from the export before it."""
+    """What one export found different from the export before it, which still has what is gone."""
 
     snapshot: Snapshot
+    before: Snapshot
     difference: Difference
 
 
@@ -218,7 +219,7 @@ class Snapshots:
                 with reading(self._database) as connection:
                     found = versions.difference(connection, snapshot.id, later.id)
                 if kept := _matching(found, provider, name):
-                    yield LogEntry(later, kept)
+                    yield LogEntry(later, snapshot, kept)
 
     def prune(self, policy: Policy, *, dry_run: bool = False) -> Pruned:
         """Remove the snapshots that the policy does not keep, and give their space back.

@@ -412,7 +412,8 @@ def test_log_tells_what_came_and_went_newest_first(desk: Desk) -> None:
     assert [each["snapshot"] for each in desk.done("log", "--name", "B*")["log"]] == [2]
     assert desk.done("log", "--provider", "slack")["log"] == []
     assert desk.done("log", "--workspace", "prod")["log"] == []
-    assert desk.call("log").out.startswith("snapshot 4 of dev, 20")
+    heading = desk.call("log").out.splitlines()[0]
+    assert heading == f"snapshot 4 of dev, {log[0]['taken_at']}, against snapshot 3"
 
 
 def test_log_says_up_to_when_it_knows_and_how_to_see_the_rest(desk: Desk) -> None:

@@ -75,10 +75,6 @@ class WorkspaceFacts:
         """The newest export."""
         return self.exports[-1] if self.exports else None
 
-    def before(self, entry: LogEntry) -> Snapshot:
-        """The export that a change is told against."""
-        return self.exports[self.exports.index(entry.snapshot) - 1]
-
 
 @dataclass(frozen=True)
 class RunFacts:

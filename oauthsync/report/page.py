@@ -115,7 +115,7 @@ def _workspace_findings(workspace: WorkspaceFacts) -> Iterator[Sequence[Content]
     newest = workspace.changes[0] if workspace.changes else None
     if newest and newest.snapshot == workspace.latest and newest.difference.removed:
         gone = quantity(len(newest.difference.removed), "profile")
-        before = workspace.before(newest).id
+        before = newest.before.id
         yield (
             f": the newest export lacks {gone} of snapshot {before}. ",
             command(f"plan {before}"),

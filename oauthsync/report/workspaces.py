@@ -180,7 +180,7 @@ def _changes(workspace: WorkspaceFacts) -> Iterable[Content]:
 
 
 def _entry(workspace: WorkspaceFacts, entry: LogEntry) -> Markup:
-    found, before = entry.difference, workspace.before(entry).id
+    found, before = entry.difference, entry.before.id
     kinds = {"removed": found.removed, "added": found.added, "changed": found.changed}
     told = ", ".join(f"{len(each)} {kind}" for kind, each in kinds.items() if each)
     unfolded = {"open": ""} if entry.snapshot == workspace.latest else {}
