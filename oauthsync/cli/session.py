@@ -64,12 +64,8 @@ class Session:
     def find(self, backup: "Backup", selector: str, workspace: str | None) -> "Snapshot":
         """The snapshot that is asked for; a warning where it may not be the one that is meant."""
         found = backup.snapshots().find(selector, workspace)
-        default = backup.config.default_workspace
-        if (
-            workspace is None
-            and not selector.isdecimal()
-            and found.workspace != (default or found.workspace)
-        ):
+        default = backup.config.default_workspace or found.workspace
+        if workspace is None and not selector.isdecimal() and found.workspace != default:
             self.warn(
                 f"{selector} is snapshot {found.id}, of {found.workspace}, and the default"
                 f" workspace is {default}: name one by --workspace"
