@@ -35,7 +35,8 @@ class Policy:
         if not any(counts):
             raise UsageError(
                 "this policy would keep nothing",
-                hint="give one of --keep-last, --keep-daily, --keep-weekly and --keep-monthly",
+                hint="give --keep-last, --keep-daily, --keep-weekly, --keep-monthly or several,"
+                " as in `oauthsync prune --keep-daily 30 --keep-monthly 12 --dry-run`",
             )
 
 

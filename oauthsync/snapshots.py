@@ -133,7 +133,7 @@ class Snapshots:
                 )
         return self.get(snapshot_id), found
 
-    def identify(self, workspace: str, user_id: int | None) -> None:
+    def identify(self, workspace: str, user_id: int) -> None:
         """Note a workspace's own id, where it is in the database and its id is not known yet."""
         with writing(self._database) as connection:
             connection.execute(

@@ -28,7 +28,7 @@ LATE = 60.0
 class Target:
     """A workspace that is written to, and what the journal and the snapshots know of it.
 
-    `user_id` is its own id as the last look has shown it, or else as it is known.
+    `user_id` is its own id, once anything has told it.
     """
 
     def __init__(
@@ -59,14 +59,15 @@ class Target:
         calls = self.journal.open_calls(self.api.workspace)
         self._looked = self.steady()
         listing = self.list(expected=expected)
-        self.user_id = check_identity(self.api, listing, self._snapshots)
-        self.remember(self.user_id)
+        self.remember(check_identity(self.api, listing, self._snapshots))
         self._settle(calls, listing)
         return listing
 
     def remember(self, user_id: int | None) -> None:
         """Note the workspace's own id as soon as anything tells it; it is compared ever after."""
-        self._snapshots.identify(self.api.workspace, user_id)
+        if user_id is not None and self.user_id is None:
+            self.user_id = user_id
+            self._snapshots.identify(self.api.workspace, user_id)
 
     def list(self, *, expected: int) -> Listing:
         """The profiles, as they are now. Raises ApiError."""

@@ -140,14 +140,7 @@ def prune_command(
     from oauthsync.restore import FOLDER_LOCK
     from oauthsync.retention import Policy
 
-    counts = (keep_last, keep_daily, keep_weekly, keep_monthly)
-    if not any(counts):
-        raise UsageError(
-            "nothing says which snapshots to keep",
-            hint="give one or more of --keep-last, --keep-daily, --keep-weekly and --keep-monthly,"
-            " as in `oauthsync prune --keep-daily 30 --keep-monthly 12 --dry-run`",
-        )
-    policy = Policy(*counts)
+    policy = Policy(keep_last, keep_daily, keep_weekly, keep_monthly)
     with session.backup() as backup:
         snapshots = backup.snapshots()
         with files.locked(backup.folder / FOLDER_LOCK, what=f"the folder {backup.folder}"):
