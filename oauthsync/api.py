@@ -262,8 +262,10 @@ class Api:
         try:
             answer = self._transport.exchange(method, path, body, before=going_out)
         except BaseException:
-            # What was sent may still arrive, and count: its slot ends by itself.
-            if not sent:
+            # What was sent may still arrive, and count.
+            if sent:
+                slot.abandon()
+            else:
                 slot.release()
             raise
         self.server_date = answer.headers.get("Date", self.server_date)

@@ -20,6 +20,7 @@ from oauthsync.errors import OauthsyncError, SidecarError, StoreError, UsageErro
 from oauthsync.events import Listener, ignore
 from oauthsync.files import is_there
 from oauthsync.secret import Secret
+from oauthsync.tables import suggestion
 
 if TYPE_CHECKING:
     # A command imports what it uses: see "Speed" in docs/architecture.md.
@@ -138,7 +139,25 @@ class Backup:
         """
         if workspace is None and not selector.isdecimal():
             workspace = self.config.default_workspace
-        return self.snapshots().find(selector, workspace)
+        return self.select(selector, workspace)
+
+    def select(self, selector: str, workspace: str | None) -> "Snapshot":
+        """As `Snapshots.find`, with a hint at the workspace that may be meant."""
+        snapshots = self.snapshots()
+        try:
+            return snapshots.find(selector, workspace)
+        except (StoreError, UsageError) as error:
+            known = sorted({*self.config.workspaces, *(each.workspace for each in snapshots.all())})
+            if selector in known:
+                hint = (
+                    f"{selector!r} is a workspace: name it by --workspace, and for a plan or an"
+                    " import by --from, or by --to where it is the target"
+                )
+            elif workspace is not None and workspace not in known:
+                hint = suggestion(workspace, known)
+            else:
+                raise
+            raise type(error)(str(error), hint=hint) from error
 
     def journal(self) -> "Journal":
         """The journal in the database."""
@@ -324,7 +343,6 @@ class Backup:
         lease = 2 * CONNECT_TIMEOUT + workspace.server_timeout + PATIENCE
         quota = Quota(
             self.state_folder / "quota" / f"{key}.db",
-            key,
             requests_per_minute=workspace.requests_per_minute,
             lease=lease,
             clock=self.clock,

@@ -129,7 +129,7 @@ def _known(backup: Backup, workspace: Workspace) -> Snapshot | None:
 
 def _check_quota(backup: Backup) -> Check:
     # A budget of its own beside the workspaces': it takes nothing from any of them.
-    quota = Quota(backup.state_folder / "quota" / "doctor.db", "doctor", requests_per_minute=1000)
+    quota = Quota(backup.state_folder / "quota" / "doctor.db", requests_per_minute=1000)
     if isinstance(slot := quota.try_acquire(), Slot):
         slot.release()
     quota.close()

@@ -21,12 +21,14 @@ grant had seen, not by time, so a clock that jumps confuses nothing.
 The clock. An entry that begins in the future was made before the clock was set back. It begins now
 instead, so such a jump blocks for no longer than the entry would have lasted anyway.
 
-The state is a small SQLite file, with one IMMEDIATE transaction for each step. Its journal mode is
-PERSIST: a grant and its answer cost 0.1 to 0.2 ms together, and a process may be killed at any
-point. WAL would take half of that, but needs shared memory, which network home folders do not give,
-and its first use by two processes at once fails as locked. A file that is damaged is replaced (once
-by each Quota); one that cannot be used leaves the budget to this Quota's memory, and `problem` says
-why. No trouble with the file ever stops a backup.
+The state is a small SQLite file, with one IMMEDIATE transaction for each grant. While other
+requests of a Quota are under way, an answer is written down together with what comes next, the next
+grant or the last answer: until then, other processes take it for not answered yet, and wait rather
+too long than too short. The journal mode is PERSIST: a process may be killed at any point. WAL
+would be faster, but needs shared memory, which network home folders do not give, and its first use
+by two processes at once fails as locked. A file that is damaged is replaced (once by each Quota);
+one that cannot be used leaves the budget to this Quota's memory, and `problem` says why. No trouble
+with the file ever stops a backup.
 
 Why not pyrate-limiter: it stamps a request when it is granted, so a slow request and, a minute
 later, a fast one can meet in the server's window. Its count and its insert are not one transaction,
@@ -53,34 +55,32 @@ PROBE_POLL = 0.25
 BUSY_TIMEOUT = 5.0
 
 _SCHEMA = (
-    # What counts against the window.
-    "CREATE TABLE IF NOT EXISTS slot (number INTEGER PRIMARY KEY, key TEXT NOT NULL,"
-    " since REAL NOT NULL, until REAL NOT NULL)",
-    # Every grant looks for what has ended, and for what began in the future.
-    "CREATE INDEX IF NOT EXISTS slot_until ON slot (key, until)",
-    "CREATE INDEX IF NOT EXISTS slot_since ON slot (since)",
-    # closings: how often it has closed. backoff: its last pause, 0 after a success.
+    # What counts against the window. One tree of a page or two: each page costs system calls.
+    "CREATE TABLE IF NOT EXISTS slots (until REAL NOT NULL, number INTEGER NOT NULL,"
+    " since REAL NOT NULL, PRIMARY KEY (until, number)) WITHOUT ROWID",
+    # One row. closings: how often it has closed. backoff: its last pause, 0 after a success.
     # probing: it is closed only because a probe is under way.
-    "CREATE TABLE IF NOT EXISTS gate (key TEXT PRIMARY KEY, closings INTEGER NOT NULL,"
-    " backoff REAL NOT NULL, probing INTEGER NOT NULL, since REAL NOT NULL, until REAL NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS gate (id INTEGER PRIMARY KEY CHECK (id = 0),"
+    " closings INTEGER NOT NULL, backoff REAL NOT NULL, probing INTEGER NOT NULL,"
+    " since REAL NOT NULL, until REAL NOT NULL)",
 )
 
 T = TypeVar("T")
 
 
 class Slot:
-    """Leave to send one request, to be settled by `release` or by `rejected`.
+    """Leave to send one request, to be settled by `release`, `rejected` or `abandon`.
 
-    Where it is not known whether the request can still arrive, leave it alone: it then counts for
-    its whole lease. `closings` and `backoff` are the gate's at the grant; a slot with a backoff is
-    a probe.
+    It counts until `until`. `closings` and `backoff` are the gate's at the grant; a slot with a
+    backoff is a probe.
     """
 
-    def __init__(self, quota: "Quota", closings: int, backoff: float) -> None:
+    def __init__(self, quota: "Quota", closings: int, backoff: float, until: float) -> None:
         # Random: a slot that outlives a replaced file must not meet a namesake in the new one.
         self.number = secrets.randbits(63)
         self.closings = closings
         self.backoff = backoff
+        self.until = until
         self._quota = quota
         self._settled = False
 
@@ -103,18 +103,23 @@ class Slot:
         self._settled = True
         return self._quota._reject(self, retry_after)
 
+    def abandon(self) -> None:
+        """Nobody knows whether the request can still arrive: it counts for its whole lease."""
+        self._settled = True
+        self._quota._abandon(self)
+
 
 class Quota:
     """The budget of one workspace; any number of threads may use one Quota.
 
-    `key` identifies the workspace to every process that shares `path`. `requests_per_minute` are
-    allowed in any `window` seconds. `lease` is the longest that a request can take, in seconds.
+    All processes that share `path` share the budget. `requests_per_minute` are allowed in any
+    `window` seconds, which is the same for all. `lease` is the longest that a request can take, in
+    seconds.
     """
 
     def __init__(
         self,
         path: Path,
-        key: str,
         *,
         requests_per_minute: int,
         window: float = 60.0,
@@ -122,14 +127,16 @@ class Quota:
         clock: Clock | None = None,
     ) -> None:
         assert requests_per_minute >= 1, "a budget of nothing would wait for ever"
-        self._key = key
         self._limit = requests_per_minute
         self._window = window
         self._lease = lease
         self._clock = clock or SystemClock()
         self._state = _State(path)
-        self._swept = False
         self._turn = threading.Lock()
+        self._lock = threading.Lock()
+        # Under the lock: what is not answered yet, and answers that are not written down yet.
+        self._under_way: set[Slot] = set()
+        self._answered: list[tuple[Slot, float]] = []
 
     @property
     def problem(self) -> str | None:
@@ -138,7 +145,11 @@ class Quota:
 
     def try_acquire(self) -> Slot | float:
         """A slot, or the seconds (> 0) until it is worth asking again."""
-        return self._state.transact(self._grant)
+        with self._lock:
+            answer = self._transact(self._grant)
+            if isinstance(answer, Slot):
+                self._under_way.add(answer)
+        return answer
 
     def acquire(self, on_wait: Callable[[float], None] | None = None) -> Slot:
         """A slot, waited for where need be; `on_wait` is told the seconds before each sleep.
@@ -156,35 +167,34 @@ class Quota:
 
     def close(self) -> None:
         """Let go of the file. A slot settled after this opens it once more."""
-        self._state.close()
-
-    def _grant(self, db: sqlite3.Connection) -> Slot | float:
-        now = self._now(db)
-        closings, backoff, probing, opens = self._gate(db)
-        gate_wait = min(opens - now, PROBE_POLL) if probing else opens - now
-        wait = max(gate_wait, self._window_wait(db, now))
-        if wait > 0:
-            return wait
-        if backoff:
-            self._set_gate(db, closings, backoff, now, now + self._lease, probing=True)
-        slot = Slot(self, closings, backoff)
-        self._count(db, slot, now, now + self._lease + self._window)
-        return slot
+        with self._lock:
+            if self._answered:
+                self._transact(_nothing)
+            self._state.close()
 
     def _release(self, slot: Slot) -> None:
         def work(db: sqlite3.Connection) -> None:
-            now = self._clock.now()
-            self._count(db, slot, now, now + self._window)
             if slot.backoff and slot.closings == self._gate(db)[0]:
+                now = self._clock.now()
                 self._set_gate(db, slot.closings, 0.0, now, now)
 
-        self._state.transact(work)
+        with self._lock:
+            self._under_way.discard(slot)
+            self._answered.append((slot, self._clock.now()))
+            if slot.backoff or not self._under_way:
+                self._transact(work)
+
+    def _abandon(self, slot: Slot) -> None:
+        with self._lock:
+            self._under_way.discard(slot)
+            if self._answered and not self._under_way:
+                self._transact(_nothing)
 
     def _reject(self, slot: Slot, retry_after: float | None) -> float:
         def work(db: sqlite3.Connection) -> float:
             now = self._now(db)
             # Whether the server counts what it refuses is unknown: assume that it does.
-            self._count(db, slot, now, now + self._window)
+            self._settle(db, slot, now)
             closings, backoff, probing, opens = self._gate(db)
             pause = 0.0
             if slot.closings == closings:
@@ -198,47 +208,83 @@ class Quota:
                 self._set_gate(db, closings + 1, backoff, now, closed_until)
             return closed_until - now
 
-        return self._state.transact(work)
+        with self._lock:
+            self._under_way.discard(slot)
+            return self._transact(work)
+
+    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns, with all answers written down before; the lock is held."""
+
+        def settled(db: sqlite3.Connection) -> T:
+            for slot, answered in self._answered:
+                self._settle(db, slot, answered)
+            return work(db)
+
+        result = self._state.transact(settled)
+        self._answered.clear()
+        return result
+
+    # --- within a transaction -------------------------------------------------------------------
+
+    def _grant(self, db: sqlite3.Connection) -> Slot | float:
+        now = self._now(db)
+        closings, backoff, probing, opens = self._gate(db)
+        gate_wait = min(opens - now, PROBE_POLL) if probing else opens - now
+        wait = max(gate_wait, self._window_wait(db, now))
+        if wait > 0:
+            return wait
+        if backoff:
+            self._set_gate(db, closings, backoff, now, now + self._lease, probing=True)
+        slot = Slot(self, closings, backoff, now + self._lease + self._window)
+        self._insert(db, slot, now)
+        return slot
 
     def _now(self, db: sqlite3.Connection) -> float:
         """The time; entries that were made before the clock was set back begin now."""
         now = self._clock.now()
-        for table in ("slot", "gate"):
-            db.execute(
-                f"UPDATE {table} SET until = until - since + :now, since = :now"  # noqa: S608 - two constants
-                " WHERE since > :now",
-                {"now": now},
-            )
+        db.execute(
+            "UPDATE slots SET until = until - since + :now, since = :now"
+            # Nothing counts for less than a window: so few rows are looked at.
+            " WHERE until > :now + :window AND since > :now",
+            {"now": now, "window": self._window},
+        )
+        db.execute(
+            "UPDATE gate SET until = until - since + :now, since = :now WHERE since > :now",
+            {"now": now},
+        )
         return now
 
     def _window_wait(self, db: sqlite3.Connection, now: float) -> float:
         """Seconds until fewer than the limit count; 0 where they do."""
-        db.execute("DELETE FROM slot WHERE key = ? AND until <= ?", (self._key, now))
-        if not self._swept:
-            # What other workspaces left behind has no index to find it by: once is enough.
-            db.execute("DELETE FROM slot WHERE until <= ?", (now,))
-            self._swept = True
-        (count,) = db.execute("SELECT count(*) FROM slot WHERE key = ?", (self._key,)).fetchone()
+        db.execute("DELETE FROM slots WHERE until <= ?", (now,))
+        (count,) = db.execute("SELECT count(*) FROM slots").fetchone()
         if count < self._limit:
             return 0.0
         row: tuple[float] = db.execute(
-            "SELECT until FROM slot WHERE key = ? ORDER BY until LIMIT 1 OFFSET ?",
-            (self._key, count - self._limit),
+            "SELECT until FROM slots ORDER BY until LIMIT 1 OFFSET ?", (count - self._limit,)
         ).fetchone()
         # A request still under way may be answered any moment, and then leaves in one window.
         return min(row[0] - now, self._window)
 
-    def _count(self, db: sqlite3.Connection, slot: Slot, now: float, until: float) -> None:
+    def _settle(self, db: sqlite3.Connection, slot: Slot, answered: float) -> None:
+        """Count a slot until a window after its answer, whatever became of its row."""
+        found = db.execute(
+            "DELETE FROM slots WHERE until = ? AND number = ?", (slot.until, slot.number)
+        )
+        if not found.rowcount:  # its time was changed, as the clock was set back
+            db.execute("DELETE FROM slots WHERE number = ?", (slot.number,))
+        slot.until = answered + self._window
+        self._insert(db, slot, answered)
+
+    def _insert(self, db: sqlite3.Connection, slot: Slot, since: float) -> None:
         db.execute(
-            "REPLACE INTO slot (number, key, since, until) VALUES (?, ?, ?, ?)",
-            (slot.number, self._key, now, until),
+            "INSERT INTO slots (until, number, since) VALUES (?, ?, ?)",
+            (slot.until, slot.number, since),
         )
 
     def _gate(self, db: sqlite3.Connection) -> tuple[int, float, bool, float]:
         """How often it has closed, its last pause, whether a probe is out, when it opens."""
-        row = db.execute(
-            "SELECT closings, backoff, probing, until FROM gate WHERE key = ?", (self._key,)
-        ).fetchone()
+        row = db.execute("SELECT closings, backoff, probing, until FROM gate").fetchone()
         return (0, 0.0, False, 0.0) if row is None else row
 
     def _set_gate(
@@ -252,50 +298,53 @@ class Quota:
         probing: bool = False,
     ) -> None:
         db.execute(
-            "REPLACE INTO gate (key, closings, backoff, probing, since, until)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (self._key, closings, backoff, probing, now, until),
+            "REPLACE INTO gate (id, closings, backoff, probing, since, until)"
+            " VALUES (0, ?, ?, ?, ?, ?)",
+            (closings, backoff, probing, now, until),
         )
+
+
+def _nothing(_db: sqlite3.Connection) -> None:
+    """For a transaction that only writes answers down."""
 
 
 class _State:
     """The SQLite file behind a budget, or memory where the file cannot be used.
 
-    One connection with a lock serves all threads: a transaction is shorter than SQLite's own steps
-    of waiting for a second connection.
+    For one thread at a time: a transaction is shorter than SQLite's own steps of waiting for a
+    second connection.
     """
 
     def __init__(self, path: Path) -> None:
         self.problem: str | None = None
         self._path = path
-        self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._inode: tuple[int, int] | None = None
         self._damaged: tuple[int, int] | None = None  # to be removed
         self._replaced = False
 
     def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` returns, run as one transaction that no other thread or process is in."""
-        with self._lock:
-            while True:
-                try:
-                    connection = self._current()
-                    with connection:  # commits, or rolls back
-                        connection.execute("BEGIN IMMEDIATE")
-                        return work(connection)
-                except (sqlite3.Error, OSError) as error:
-                    if self.problem is not None:
-                        raise  # in memory there is nothing left that could fail but the program
-                    self._recover(error)
+        """What `work` returns, run as one transaction that no other process is in."""
+        while True:
+            try:
+                connection = self._current()
+                with connection:  # commits, or rolls back
+                    connection.execute("BEGIN IMMEDIATE")
+                    return work(connection)
+            except (sqlite3.Error, OSError) as error:
+                if self.problem is not None:
+                    raise  # in memory there is nothing left that could fail but the program
+                self._recover(error)
 
     def close(self) -> None:
-        with self._lock:
-            self._disconnect()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _current(self) -> sqlite3.Connection:
         # A file that was removed or replaced meanwhile would go on working, for this process alone.
         if self.problem is None and self._connection and _inode(self._path) != self._inode:
-            self._disconnect()
+            self.close()
         return self._connection or self._connect()
 
     def _connect(self) -> sqlite3.Connection:
@@ -319,7 +368,7 @@ class _State:
         return connection
 
     def _recover(self, error: sqlite3.Error | OSError) -> None:
-        self._disconnect()
+        self.close()
         if _is_damage(error) and not self._replaced:
             self._damaged = self._inode
             self._replaced = True
@@ -333,11 +382,6 @@ class _State:
             # The journal first: SQLite would roll a leftover one back into the new file.
             self._path.with_name(self._path.name + "-journal").unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def _set_up(connection: sqlite3.Connection) -> None:

@@ -24,8 +24,10 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import HTTPError, ProxyError
 
 from oauthsync import __version__
 from oauthsync.answers import Answer
@@ -105,14 +107,23 @@ class Transport:
 
     def _answer(self, adapter: "_Adapter", method: str, path: str, body: bytes | None) -> Answer:
         # Not by a Session: it takes a login from ~/.netrc in place of the token, and to find out
-        # where a redirect leads it reads the body, without a limit.
+        # where a redirect leads it reads the body, without a limit. Nor by the adapter: preparing
+        # the same request anew costs as much as sending it.
         headers = {**_HEADERS, "Authorization": f"Bearer {self._token.reveal()}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        request = requests.Request(method, self._url + path, headers, data=body).prepare()
-        timeout = (CONNECT_TIMEOUT, self._timeout)
-        with adapter.send(request, timeout=timeout, **self._environment) as response:
-            return Answer(response.status_code, response.headers, _content(response))
+        with adapter.pool(self._url, **self._environment).urlopen(
+            method,
+            path,
+            body=body,
+            headers=headers,
+            retries=False,
+            redirect=False,
+            timeout=Timeout(connect=CONNECT_TIMEOUT, read=self._timeout),
+            preload_content=False,
+            decode_content=False,
+        ) as response:
+            return Answer(response.status, response.headers, _content(response))
 
     @cached_property
     def _environment(self) -> Any:
@@ -130,16 +141,16 @@ class Transport:
                 f"no usable answer from {self._url} to a {method} request: {reason}",
                 hint="try again; if it stays so, the API or something before it has trouble",
             )
-        through = " through a proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
+        through = " through a proxy" if isinstance(error, ProxyError) else ""
         return NotSentError(
             f"cannot connect to {self._url}{through}: {reason}",
             hint="check the URL or region, the network, and the proxy settings",
         )
 
 
-def _content(response: requests.Response) -> bytes:
+def _content(response: BaseHTTPResponse) -> bytes:
     content = bytearray()
-    while chunk := response.raw.read1(_CHUNK, decode_content=True):
+    while chunk := response.read1(_CHUNK, decode_content=True):
         content += chunk
         if len(content) > MAX_BODY:
             raise UnknownOutcomeError(f"the API's answer is larger than {MAX_BODY} bytes")
@@ -170,6 +181,7 @@ class _Adapter(HTTPAdapter):
 
     before: Callable[[], None]
     sent = False
+    _pool: HTTPConnectionPool | None = None
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, socket_options=_socket_options(), **kwargs)
@@ -177,11 +189,20 @@ class _Adapter(HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         return super().proxy_manager_for(proxy, socket_options=_socket_options(), **kwargs)
 
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        if "ConnectionCls" not in vars(pool):
+    def pool(self, url: str, verify: Any, proxies: Any, cert: Any, **_: Any) -> HTTPConnectionPool:
+        """Where the connection to `url` is, set up as requests does it for its own."""
+        if self._pool is None:
+            request = requests.Request("GET", url).prepare()
+            pool: Any = self.get_connection_with_tls_context(request, verify, proxies, cert)
+            self.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
             pool.ConnectionCls = self._watched(pool.ConnectionCls)
-        return pool
+            self._pool = pool
+        return self._pool
+
+    def close(self) -> None:
+        super().close()
+        if self._pool is not None:
+            self._pool.close()
 
     def _watched(self, connection_class: Any) -> Any:
         adapter = self
@@ -216,7 +237,7 @@ class _Response(HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Timed(sock, self.fp.detach()))
+        self.fp = io.BufferedReader(_Timed(sock, self.fp.detach()), _CHUNK)
 
     def begin(self, *args: Any, **kwargs: Any) -> None:
         super().begin(*args, **kwargs)

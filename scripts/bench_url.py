@@ -48,7 +48,7 @@ class Budget:
 
     def __init__(self, file: Path, quota: int, clock: Clock | None = None) -> None:
         self._quota = quota
-        self._window = Quota(file, "all", requests_per_minute=quota, clock=clock)
+        self._window = Quota(file, requests_per_minute=quota, clock=clock)
 
     def spend(self, requests: int, run: Callable[[], T]) -> T:
         """What `run` returns, begun when so many requests are left of the quota (or all of it).

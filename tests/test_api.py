@@ -66,7 +66,7 @@ def connect(clock: FakeClock, events: list[Event], tmp_path: Path) -> Iterator[C
     with contextlib.ExitStack() as stack:
 
         def connect(url: str, token: str = TOKEN, limit: int = 60, **options: Any) -> Api:
-            quota = Quota(tmp_path / "quota", token, requests_per_minute=limit, clock=clock)
+            quota = Quota(tmp_path / f"quota-{token}", requests_per_minute=limit, clock=clock)
             stack.callback(quota.close)
             api = Api(
                 "dev", url, Secret(token), quota, clock=clock, listener=events.append, **options

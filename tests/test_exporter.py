@@ -31,7 +31,7 @@ PLENTY = 1_000_000
 
 @contextlib.contextmanager
 def connected(url: str, folder: Path, clock: FakeClock, *, limit: int = PLENTY) -> Iterator[Api]:
-    quota = Quota(folder / "quota", "key", requests_per_minute=limit, clock=clock)
+    quota = Quota(folder / "quota", requests_per_minute=limit, clock=clock)
     with contextlib.closing(quota), Api("dev", url, Secret(TOKEN), quota, clock=clock) as api:
         yield api
 

@@ -27,8 +27,6 @@ from oauthsync.clock import SleepInterruptedError
 from oauthsync.quota import LONGEST_PAUSE, PROBE_POLL, Quota, Slot
 from tests.clock import FakeClock
 
-KEY = "0123456789abcdef"
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -45,7 +43,7 @@ def opened(
     path: Path, clock: FakeClock, *, limit: int = 60, window: float = 60.0, lease: float = 60.0
 ) -> Iterator[Quota]:
     with contextlib.closing(
-        Quota(path, KEY, requests_per_minute=limit, window=window, lease=lease, clock=clock)
+        Quota(path, requests_per_minute=limit, window=window, lease=lease, clock=clock)
     ) as quota:
         yield quota
 
@@ -180,18 +178,6 @@ def test_a_lower_limit_waits_until_its_own_number_is_left(path: Path, clock: Fak
             clock.sleep(1)
         assert refused(quota) == 55
         assert refused(stricter) == 58
-
-
-def test_workspaces_have_budgets_of_their_own(path: Path, clock: FakeClock) -> None:
-    with (
-        opened(path, clock, limit=1) as quota,
-        contextlib.closing(Quota(path, "another", requests_per_minute=1, clock=clock)) as another,
-    ):
-        granted(another).release()
-        clock.sleep(10)
-        granted(quota).rejected(30)
-        assert refused(another) == 50
-        assert refused(quota) == 60
 
 
 class HeldClock(FakeClock):
@@ -424,7 +410,7 @@ def test_a_budget_used_up_by_others_is_found_again_with_few_requests(
 
 
 def run_calls(path: Path, calls: int, results: "SimpleQueue[list[tuple[float, float]]]") -> None:
-    quota = Quota(path, KEY, requests_per_minute=8, window=0.6, lease=5)
+    quota = Quota(path, requests_per_minute=8, window=0.6, lease=5)
     requests = []
     for number in range(calls):
         slot = quota.acquire()
@@ -469,11 +455,43 @@ def test_threads_and_quotas_of_one_process_share_the_file(path: Path, clock: Fak
     assert len(answers) == 80
 
 
+@pytest.mark.parametrize(
+    "what_is_next", [lambda quota, _: granted(quota), lambda _, slot: slot.release()]
+)
+def test_an_answer_is_told_to_other_processes_with_the_next_grant_or_the_last_answer(
+    path: Path, clock: FakeClock, what_is_next: Callable[[Quota, Slot], None]
+) -> None:
+    with opened(path, clock, limit=3) as quota, opened(path, clock, limit=3) as other_process:
+        first, second, under_way = [granted(quota) for _ in range(3)]
+        clock.sleep(10)
+        first.release()
+        second.release()
+        clock.sleep(61)
+        refused(other_process)
+        what_is_next(quota, under_way)
+        granted(other_process)
+
+
+@pytest.mark.parametrize(
+    "end", [lambda quota, slot: slot.abandon(), lambda quota, _: quota.close()]
+)
+def test_an_answer_is_not_kept_back_for_a_request_that_is_given_up(
+    path: Path, clock: FakeClock, end: Callable[[Quota, Slot], None]
+) -> None:
+    with opened(path, clock, limit=2) as quota, opened(path, clock, limit=2) as other_process:
+        answered, lost = granted(quota), granted(quota)
+        answered.release()
+        end(quota, lost)
+        clock.sleep(60)
+        granted(other_process)
+        assert refused(other_process) == 60, "the one that is lost counts for its lease"
+
+
 TAKE_THREE_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
 from oauthsync.quota import Quota
-quota = Quota(Path(sys.argv[1]), sys.argv[2], requests_per_minute=3, lease=60)
+quota = Quota(Path(sys.argv[1]), requests_per_minute=3, lease=60)
 for _ in range(3):
     quota.acquire()
 os.kill(os.getpid(), signal.SIGKILL)
@@ -481,7 +499,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_the_slots_of_a_killed_process_count_until_lease_and_window_are_over(path: Path) -> None:
-    result = subprocess.run([sys.executable, "-c", TAKE_THREE_AND_DIE, path, KEY], check=False)
+    result = subprocess.run([sys.executable, "-c", TAKE_THREE_AND_DIE, path], check=False)
     assert result.returncode == -signal.SIGKILL
     clock = FakeClock(start=time.time())
     with opened(path, clock, limit=3) as quota:
@@ -533,7 +551,7 @@ class SettableClock(FakeClock):
 
 def test_a_slot_answered_after_the_clock_was_set_back_counts_for_one_window(path: Path) -> None:
     clock = SettableClock()
-    with contextlib.closing(Quota(path, KEY, requests_per_minute=1, clock=clock)) as quota:
+    with contextlib.closing(Quota(path, requests_per_minute=1, clock=clock)) as quota:
         slot = granted(quota)
         clock.set_back(3600)
         slot.release()
@@ -561,18 +579,6 @@ def test_the_state_outlives_its_quota(path: Path, clock: FakeClock) -> None:
     quota.close()
     with opened(path, clock, limit=2) as quota:
         assert refused(quota) == 30
-
-
-def test_entries_of_workspaces_no_longer_used_are_forgotten(path: Path, clock: FakeClock) -> None:
-    for number in range(5):
-        other = Quota(path, f"workspace {number}", requests_per_minute=9, clock=clock)
-        granted(other)
-        other.close()
-    clock.sleep(3600)
-    with opened(path, clock) as quota:
-        granted(quota)
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        assert db.execute("SELECT key FROM slot").fetchall() == [(KEY,)]
 
 
 def cut_in_half(path: Path) -> None:
@@ -679,7 +685,7 @@ import resource, sys
 from pathlib import Path
 from oauthsync.quota import Quota
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-quota = Quota(Path(sys.argv[1]), "key", requests_per_minute=2)
+quota = Quota(Path(sys.argv[1]), requests_per_minute=2)
 slots = [quota.acquire(), quota.acquire()]
 assert isinstance(quota.try_acquire(), float)
 assert quota.problem
