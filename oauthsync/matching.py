@@ -159,6 +159,8 @@ class _Matcher:
         self, key: Callable[[Wanted | Profile], object]
     ) -> Iterator[tuple[list[Wanted], list[Profile]]]:
         """What is open and what is free with the same key, where there is some of both."""
+        if not self.free:
+            return
         sources: dict[object, list[Wanted]] = defaultdict(list)
         for wanted in self.open.values():
             sources[key(wanted)].append(wanted)

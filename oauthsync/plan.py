@@ -11,10 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from operator import attrgetter
 from typing import ClassVar, Literal, TypeAlias
 
-from oauthsync import matching, overrides, profiles
+from oauthsync import matching, overrides
 from oauthsync.errors import UsageError
 from oauthsync.matching import listed
 from oauthsync.overrides import Override, Wanted, more_data
@@ -198,23 +199,23 @@ class Plan:
     target_size: int
     steps: tuple[Step, ...]
 
-    @property
+    @cached_property
     def summary(self) -> dict[str, int]:
         """How many steps there are of each action."""
         counts = Counter(step.action for step in self.steps)
         return {action: counts[action] for action in ACTIONS}
 
-    @property
+    @cached_property
     def writes(self) -> tuple[Create | Update, ...]:
         """The steps that write to the target."""
         return tuple(step for step in self.steps if isinstance(step, Create | Update))
 
-    @property
+    @cached_property
     def blocked(self) -> tuple[Blocked, ...]:
         """The steps that keep the plan from being carried out."""
         return tuple(step for step in self.steps if isinstance(step, Blocked))
 
-    @property
+    @cached_property
     def without_secret(self) -> tuple[Blocked, ...]:
         """Those of the blocked steps whose client secret is missing."""
         return tuple(step for step in self.blocked if step.reason == _NO_SECRET)
@@ -247,13 +248,15 @@ class Plan:
 class Situation:
     """Everything that a plan is made from, beside the user's options.
 
-    `same_workspace`: the target is the one that the snapshot was taken of. `apps` holds the
+    `source` are the snapshot's profiles, whose digest is `source_digest`. `same_workspace`: the
+    target is the one that the snapshot was taken of. `apps` holds the
     (provider, client id) pairs whose secret is at hand, and is asked only about what would be
     written. `id_map` says which target ids earlier imports gave to source ids.
     """
 
     snapshot: int
     source: Sequence[Profile]
+    source_digest: str
     target_name: str
     target: Sequence[Profile]
     same_workspace: bool
@@ -268,8 +271,8 @@ def make(situation: Situation, options: Options) -> Plan:
     wanted = overrides.apply(options.overrides, situation.source)
     matches = _match(situation, wanted, options.maps)
     selected = [each for each in wanted if options.selection.holds(each.source)]
-    selected.sort(key=lambda each: (each.provider, each.name, each.source.id))
-    blockers = {**matches.ambiguous, **_collisions(selected)}
+    selected.sort(key=attrgetter("source.provider", "name", "source.id"))
+    blockers = {**matches.ambiguous, **(_collisions(selected) if options.overrides else {})}
     steps = tuple(
         _step(
             each,
@@ -320,8 +323,6 @@ def _match(
 
 def _collisions(wanted: Sequence[Wanted]) -> dict[int, str]:
     """Why profiles that the snapshot tells apart would not be told apart in the target."""
-    if all(each.is_as_it_was for each in wanted):
-        return {}
     names: dict[object, list[Profile]] = defaultdict(list)
     keys: dict[object, list[Profile]] = defaultdict(list)
     for each in wanted:
@@ -374,7 +375,7 @@ def _fingerprint(situation: Situation, steps: Sequence[Step]) -> str:
         # `ascii` tells any two rows apart, and is the same in every version of Python.
         digest.update(ascii(values).encode("ascii"))
 
-    cover(situation.target_name, profiles.digest(situation.source))
+    cover(situation.target_name, situation.source_digest)
     for profile in sorted(situation.target, key=attrgetter("id")):
         cover(profile.id, *profile.key, *sorted(more_data(profile).items()))
     for step in steps:

@@ -109,7 +109,6 @@ def save(prepared: Prepared) -> bytes:
 def snapshot_with_more(backup: Backup, prepared: Prepared) -> Snapshot | None:
     """The newest earlier export with profiles that the target lacks."""
     known = {profile.id for profile in prepared.source}
-    keys = {profile.key for profile in prepared.source}
     snapshots = backup.snapshots()
     lost = prepared.snapshot.removed
     for snapshot in snapshots.all(prepared.snapshot.workspace):
@@ -119,6 +118,7 @@ def snapshot_with_more(backup: Backup, prepared: Prepared) -> Snapshot | None:
         # What the plan's own snapshot has too, the plan has dealt with. Most exports have lost
         # nothing since, and reading them all would take long.
         if has_more and (more := snapshots.profile_ids(snapshot.id) - known):
+            keys = {profile.key for profile in prepared.source}
             situation = _situation(backup, snapshot, prepared.listing, ())
             lacking = plan.lacking(situation, prepared.options)
             # What was created again is in the plan under its new id.
@@ -134,6 +134,7 @@ def _situation(
     return Situation(
         snapshot=snapshot.id,
         source=backup.snapshots().profiles(snapshot),
+        source_digest=snapshot.digest,
         target_name=listing.workspace,
         target=listing.profiles,
         same_workspace=_is_same_workspace(snapshot, listing),

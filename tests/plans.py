@@ -59,6 +59,7 @@ def situation(
     return Situation(
         snapshot=3,
         source=source,
+        source_digest=profiles.digest(source),
         target_name="prod",
         target=target,
         same_workspace=same_workspace,
