@@ -1,5 +1,7 @@
 """Is the database whole? SQLite's own checks, each snapshot's digest, and each version's columns.
 
+And what is in older snapshots alone: a profile that was lost, and not created again since.
+
 A version is looked at once, however many snapshots hold it: the snapshots are replayed from the
 oldest to the newest, with the versions that begin and end at each.
 """
@@ -10,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import attrgetter
+from itertools import groupby
+from operator import attrgetter, itemgetter
 
 from sqlite_utils import Database
 
@@ -24,6 +27,21 @@ TABLES = ("snapshots", "profile_versions", "runs", "steps", "calls")
 App = tuple[str, str | None]
 """Provider and client id, as `Profile.app`."""
 
+_VANISHED = """
+SELECT w.name, v.profile_id, v.first_snapshot, v.end_snapshot, v.provider, v.name, v.client_id
+FROM profile_versions AS v JOIN workspaces AS w ON w.id = v.workspace_id
+WHERE v.end_snapshot IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM profile_versions AS newest WHERE newest.workspace_id = v.workspace_id
+        AND newest.profile_id = v.profile_id AND newest.end_snapshot IS NULL)
+ORDER BY v.workspace_id, v.profile_id, v.first_snapshot
+"""
+
+_NEWEST = """
+SELECT w.name, v.provider, v.name, v.client_id
+FROM profile_versions AS v JOIN workspaces AS w ON w.id = v.workspace_id
+WHERE v.end_snapshot IS NULL
+"""
+
 
 @dataclass(frozen=True)
 class SnapshotCheck:
@@ -36,6 +54,24 @@ class SnapshotCheck:
     ok: bool
     restorable: int
     missing: int
+
+
+@dataclass(frozen=True)
+class Vanished:
+    """A profile that the newest snapshot of its workspace lacks; provider and name are its last.
+
+    `spans` are those of its versions: the snapshot that begins one, and the one that ends it.
+    """
+
+    workspace: str
+    id: int
+    provider: str
+    name: str
+    spans: tuple[tuple[int, int], ...]
+
+    def is_in(self, snapshot: int) -> bool:
+        """Whether a snapshot of its workspace holds it."""
+        return any(first <= snapshot < end for first, end in self.spans)
 
 
 @dataclass(frozen=True)
@@ -62,6 +98,21 @@ def check(database: Database, apps: Container[App] = ()) -> Checked:
             problems.extend(_sqlite_problems(connection))
         found = replay(connection, apps)
     return Checked(found.snapshots, (*problems, *found.problems))
+
+
+def vanished(database: Database) -> list[Vanished]:
+    """The profiles that the newest snapshots lack, without those created again with a new id."""
+    with reading(database) as connection:
+        rows = connection.execute(_VANISHED).fetchall()
+        # Looked up here: SQLite compares with row after row where a value may be NULL.
+        newest = set(connection.execute(_NEWEST)) if rows else set()
+    found = []
+    for (workspace, profile_id), group in groupby(rows, key=itemgetter(0, 1)):
+        spans, keys = zip(*((row[2:4], row[4:]) for row in group), strict=True)
+        provider, name, _ = keys[-1]
+        if (workspace, *keys[-1]) not in newest:
+            found.append(Vanished(workspace, profile_id, provider, name, spans))
+    return found
 
 
 @contextmanager

@@ -156,7 +156,7 @@ class Config:
         return Workspace(name, url, source=token)
 
     def _unknown(self, name: str, set_by: str) -> UsageError:
-        known = self._known()
+        known = self.names()
         return UsageError(
             f"there is no workspace {name!r}{set_by}",
             hint=suggestion(name, known) if known else f"define it in {self.file}",
@@ -168,11 +168,15 @@ class Config:
             hint = f"`oauthsync init` writes {self.file}"
         if not self.defines_workspaces:
             hint += f", or set both {_TOKEN_VARIABLE} and {_HOST_VARIABLE}"
-        if known := self._known():
+        if known := self.names():
             hint += f"; known are: {', '.join(known)}"
         return UsageError("no workspace is named, and none is the default", hint=hint)
 
-    def _known(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
+        """The names of all workspaces: those here, and the vendor CLI's profiles.
+
+        Raises UsageError where the vendor's file is broken.
+        """
         from oauthsync import vendor
 
         return (*self.workspaces, *vendor.profile_names(self.sources.home))

@@ -7,6 +7,7 @@ of the list, the workspace's identity, and one profile by its id.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from oauthsync.api import Api, Page
@@ -16,10 +17,14 @@ from oauthsync.diagnosis import Answers, Check, check_clock, failed, judge, unas
 from oauthsync.errors import ApiError, OauthsyncError, StoreError
 from oauthsync.permissions import check_files
 from oauthsync.quota import Quota, Slot
+from oauthsync.secrets_file import is_for_secrets
 from oauthsync.snapshots import Snapshot
 from oauthsync.upkeep import check_database, check_sidecar
 
 T = TypeVar("T")
+
+_TABLES = (".csv", ".tsv", ".txt", ".json")
+"""How the files are called that `secrets load` may have been given."""
 
 
 def examine(backup: Backup, name: str | None, *, may_ask: bool) -> tuple[Check, ...]:
@@ -47,6 +52,7 @@ def _examine(backup: Backup, name: str | None, *, may_ask: bool) -> Iterator[Che
     yield from _caught("database", lambda: check_database(backup, _names(config, name)))
     yield from _caught("sidecar", lambda: check_sidecar(backup, may_ask=may_ask))
     yield from check_files(config)
+    yield from _check_plain_secrets(config.folder)
 
 
 def _caught(name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
@@ -77,6 +83,26 @@ def _names(config: Config, name: str | None) -> Sequence[str]:
     if name is not None:
         return [name]
     return list(config.workspaces) or [n for n in [config.default_workspace] if n is not None]
+
+
+def _check_plain_secrets(folder: Path) -> Iterator[Check]:
+    """A check for each file that was made to be loaded, and left in the folder: it gets copied."""
+    for path in sorted(folder.glob("*")):
+        if path.suffix.lower() in _TABLES and path.is_file() and is_for_secrets(_head(path)):
+            yield Check(
+                "secrets in the clear",
+                "warning",
+                f"{path} is made for client secrets, and nothing protects what it holds",
+                hint="once `oauthsync secrets load` has stored them, delete it, and its copies",
+            )
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(4096)
+    except OSError:
+        return b""  # another user's, or gone by now: nothing is known of it
 
 
 # --- the workspace ------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ def carried(done: "Carried") -> dict[str, Json]:
                 "skipped": run.report.get("skipped", []),
                 "blocked": [],
                 "failed": _failed(steps, "source_id"),
-                "in_use": [_in_use(profile) for _, profile in done.in_use],
+                "in_use": in_use(done.in_use),
                 "id_map": id_map(steps),
             }
         case "undo":
@@ -194,14 +194,17 @@ def _failed(steps: "Sequence[Step]", key: Literal["source_id", "target_id"]) -> 
     ]
 
 
-def _in_use(profile: "Profile") -> dict[str, Json]:
-    fields = profile.fields
-    return {
-        "source_id": profile.id,
-        "name": profile.name,
-        "shared_accounts_count": fields.get("shared_accounts_count"),
-        "oem_customers_count": fields.get("oem_customers_count"),
-    }
+def in_use(found: "Sequence[tuple[Step, Profile]]") -> list[Json]:
+    """What a person still has to re-point after a run."""
+    return [
+        {
+            "source_id": profile.id,
+            "name": profile.name,
+            "shared_accounts_count": profile.fields.get("shared_accounts_count"),
+            "oem_customers_count": profile.fields.get("oem_customers_count"),
+        }
+        for _, profile in found
+    ]
 
 
 def id_map(steps: "Sequence[Step]") -> dict[str, Json]:

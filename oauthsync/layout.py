@@ -1,10 +1,10 @@
 """Lines and columns: text laid out for a terminal, by the width that it gives each character.
 
 Columns line up in every script. Where there is a terminal, what does not fit is shortened, the
-widest column first; in a pipe or a file nothing is.
+widest column first, and no line is wrapped; in a pipe or a file nothing is shortened.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
@@ -12,7 +12,7 @@ from oauthsync.text import inline
 
 GAP = "  "
 MIN_WIDTH = 12
-"""A column is not made narrower than this."""
+"""A column is not made narrower than this, unless its line would be wrapped."""
 
 
 def cell(value: object) -> str:
@@ -21,17 +21,22 @@ def cell(value: object) -> str:
 
 
 def columns(
-    rows: Sequence[Sequence[str]], room: int | None, *, right: Iterable[int] = ()
+    rows: Sequence[Sequence[str]],
+    room: int | None,
+    *,
+    right: Iterable[int] = (),
+    first: Sequence[Collection[int]] = (),
 ) -> list[str]:
     """The rows with their cells below each other, in at most `room` columns (None: any).
 
-    Cells are safe to show already; `right` are the columns whose cells stand at their right end.
+    Cells are safe to show already; `right` are the columns whose cells stand at their right end,
+    `first` the groups of them that are shortened before all others, in their order.
     """
     if not rows:
         return []
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    widths = _widths(rows)
     if room is not None:
-        _shrink(widths, room)
+        _shrink(widths, room, first)
     aligned = frozenset(right)
     return [
         GAP.join(
@@ -42,12 +47,50 @@ def columns(
     ]
 
 
-def _shrink(widths: list[int], room: int) -> None:
-    """Take from the widest column, again and again, until all fit or are at their minimum."""
-    excess = sum(widths) + len(GAP) * (len(widths) - 1) - room
-    while excess > 0 and max(widths) > MIN_WIDTH:
-        widths[widths.index(max(widths))] -= 1
-        excess -= 1
+def without_room(
+    rows: Sequence[Sequence[str]], room: int, spare: Sequence[int], free: Collection[int]
+) -> set[int]:
+    """Which of the `spare` columns do not fit beside the others, of which `free` are shortened.
+
+    The `spare` ones get what room there is in their order.
+    """
+    least = [
+        min(width, MIN_WIDTH) if index in free else width
+        for index, width in enumerate(_widths(rows))
+    ]
+    left = room - _total([width for index, width in enumerate(least) if index not in spare])
+    left_out = set()
+    for index in spare:
+        if (needed := least[index] + len(GAP)) <= left:
+            left -= needed
+        else:
+            left_out.add(index)
+    return left_out
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+
+
+def _total(widths: Collection[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _shrink(widths: list[int], room: int, first: Sequence[Collection[int]]) -> None:
+    """Take from the widest column of those whose turn it is, again and again, until all fit."""
+    excess = _total(widths) - room
+    every = range(len(widths))
+    for columns, least in (
+        *((group, MIN_WIDTH) for group in first),
+        (every, MIN_WIDTH),
+        (every, 1),
+    ):
+        while excess > 0 and columns:
+            widest = max(columns, key=widths.__getitem__)
+            if widths[widest] <= least:
+                break
+            widths[widest] -= 1
+            excess -= 1
 
 
 def shortened(text: str, width: int) -> str:

@@ -8,20 +8,21 @@ or a run is folded everywhere, with its count. `verbose` folds and shortens noth
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 import click
 
 from oauthsync import strictjson
-from oauthsync.layout import cell, columns
+from oauthsync.layout import cell, columns, without_room
 from oauthsync.text import count_of, inline
 
 if TYPE_CHECKING:
+    from oauthsync.checks import Vanished
     from oauthsync.importer import Report
     from oauthsync.plan import Step
     from oauthsync.profiles import Change, Difference, Profile
-    from oauthsync.restore import Carried, Prepared
+    from oauthsync.restore import Prepared
     from oauthsync.runs import Step as RunStep
     from oauthsync.snapshots import LogEntry, Snapshot
     from oauthsync.strictjson import Json
@@ -32,6 +33,9 @@ FOLD = 20
 
 MAX_VALUE = 200
 """Characters of a JSON value that are shown."""
+
+_FREE = (("client id",), ("name", "error"))
+"""The columns that are shortened first: free text, while the others say what a row is about."""
 
 
 @dataclass(frozen=True)
@@ -84,21 +88,40 @@ class Renderer:
     # --- listings -------------------------------------------------------------------------------
 
     def table(
-        self, headers: Sequence[str], rows: Iterable[Sequence[object]], *, none: str = "none"
+        self,
+        headers: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        *,
+        none: str = "none",
+        spare: Sequence[str] = (),
     ) -> str:
-        """Rows below their headers, numbers at the right; `none` is said where there is no row."""
+        """Rows below their headers, numbers at the right; `none` is said where there is no row.
+
+        Where a terminal is too narrow, `spare` columns are left out, the last one first.
+        """
         found = list(rows)
         if not found:
             return none
         folds = self._width is not None and len(found) > FOLD
         shown = found[: FOLD - 1] if folds else found
-        numbers = [
-            index for index in range(len(headers)) if all(_is_number(row[index]) for row in found)
-        ]
         cells = [list(headers), *([cell(value) for value in row] for row in shown)]
-        head, *lines = columns(cells, self._width, right=numbers)
+        free = [[at for at, header in enumerate(headers) if header in group] for group in _FREE]
+        left_out: set[int] = set()
+        if self._width is not None:
+            places = [headers.index(each) for each in spare]
+            left_out = without_room(cells, self._width, places, {*chain(*free)})
+        kept = [at for at in range(len(headers)) if at not in left_out]
+        head, *lines = columns(
+            [[row[at] for at in kept] for row in cells],
+            self._width,
+            right=[to for to, at in enumerate(kept) if all(_is_number(row[at]) for row in found)],
+            first=[[kept.index(at) for at in group if at in kept] for group in free],
+        )
         if folds:
             lines.append(f"… and {len(found) - len(shown)} more (-v shows all)")
+        if left_out:
+            names = ", ".join(headers[at] for at in sorted(left_out))
+            lines.append(f"… no room for {names} (-v shows all)")
         return "\n".join([self._styled(head, bold=True), *lines])
 
     def lines(self, lines: Sequence[Line]) -> list[str]:
@@ -259,9 +282,9 @@ class Renderer:
         told += ", verified" if report.run.verified else ", NOT verified"
         return "\n".join([told, *self.lines(failed)])
 
-    def in_use(self, carried: "Carried") -> str:
+    def in_use(self, found: "Sequence[tuple[RunStep, Profile]]") -> str:
         """Which profiles a person has to choose again in their connections."""
-        lines = [_in_use_line(step, profile) for step, profile in carried.in_use]
+        lines = [_in_use_line(step, profile) for step, profile in found]
         lines.sort(key=lambda line: line.group)
         head = (
             "still to be done by hand: choose the new profile in each connection that used it, and"
@@ -277,7 +300,7 @@ def _is_number(value: object) -> bool:
     return value is None or isinstance(value, int)
 
 
-def describe(profile: "Profile") -> str:
+def describe(profile: "Profile | Vanished") -> str:
     """A profile in one line."""
     return f"{inline(profile.name)} ({inline(profile.provider)}, id {profile.id})"
 

@@ -28,8 +28,8 @@ from oauthsync.preparing import (
     snapshot_with_more,
 )
 from oauthsync.profiles import Profile
-from oauthsync.runs import UNFINISHED, NewRun, NewStep, Run, RunKind, Step
-from oauthsync.snapshots import Listing, Snapshot, Snapshots
+from oauthsync.runs import UNFINISHED, NewRun, NewStep, Run, RunKind, Step, in_use
+from oauthsync.snapshots import Listing, Snapshot
 from oauthsync.steady import Steady, steady
 from oauthsync.strictjson import Json
 from oauthsync.target import Target, by_id
@@ -206,6 +206,7 @@ class Session:
             {} if run.safety_snapshot is None else self._target.before(run),
             self._sidecar,
             force=force,
+            safety_snapshot=run.safety_snapshot,
         )
         if not made.steps and not made.left:
             self._journal.mark_undone(run)
@@ -261,7 +262,11 @@ class Session:
     def _carry_on(self, run: Run, listing: Listing, secrets: SecretLookup) -> Carried:
         self._lock.mark(run.plan_id)
         report = Importer(self._target, secrets, width=self._width).carry_on(run.id, listing)
-        return Carried(report, _in_use(self._snapshots, report))
+        snapshots = self._snapshots
+        found = in_use(
+            report.run, report.steps, lambda each: snapshots.profiles(snapshots.get(each))
+        )
+        return Carried(report, found)
 
     def close(self) -> None:
         """Leave no mark where no call of this folder is under way."""
@@ -333,16 +338,3 @@ def _report(made: Plan) -> dict[str, Json]:
         "unchanged": made.summary["unchanged"],
         "skipped": [step.to_json() for step in made.steps if isinstance(step, plan.Skip)],
     }
-
-
-def _in_use(snapshots: Snapshots, report: Report) -> list[tuple[Step, Profile]]:
-    """The profiles that were in use in the snapshot, and have a new id now."""
-    created = [step for step in report.steps if step.action == "create" and step.is_done]
-    if report.run.snapshot is None or not created:
-        return []
-    source = by_id(snapshots.profiles(snapshots.get(report.run.snapshot)))
-    return [
-        (step, source[step.source_id])
-        for step in created
-        if step.source_id in source and source[step.source_id].uses != 0
-    ]

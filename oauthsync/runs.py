@@ -5,7 +5,7 @@
 - A call is one request for a step: an intent, then an outcome.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -140,6 +140,25 @@ class Run:
     plan_id: str
     fingerprint: str
     report: Mapping[str, Json]
+
+
+def in_use(
+    run: Run, steps: Sequence[Step], profiles_of: Callable[[int], Iterable[Profile]]
+) -> list[tuple[Step, Profile]]:
+    """What a person has to re-point after a run: the steps, and the profiles as they were.
+
+    That is what was, or may have been, in use in the run's snapshot and has a new id now.
+    `profiles_of` reads a snapshot by its id; nothing is known any more where it was pruned.
+    """
+    created = [step for step in steps if step.action == "create" and step.is_done]
+    if run.snapshot is None or run.state == "undone" or not created:
+        return []
+    source = {profile.id: profile for profile in profiles_of(run.snapshot)}
+    return [
+        (step, source[step.source_id])
+        for step in created
+        if step.source_id in source and source[step.source_id].uses != 0
+    ]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Client secrets in bulk, from CSV with a header or JSON: every row is good, or none is taken.
 
 Rows have `provider`, `client_id`, `client_secret` and, where there is one, `token`; an empty token
-is none. The text is JSON (a list of objects) where it starts with a bracket or brace, else CSV.
-What spreadsheets make of a CSV is read, too: a byte order mark, columns separated by semicolons or
-tabs, and names of columns in any case, with spaces or dashes.
+is none. A column `profiles` tells a person what a row is for, and nothing of it is taken. The text
+is JSON (a list of objects) where it starts with a bracket or brace, else CSV. What spreadsheets
+make of a CSV is read, too: a byte order mark, columns separated by semicolons or tabs, and names of
+columns in any case, with spaces or dashes.
 
 - A spreadsheet rounds a client id that looks like a number, and computes one that looks like a
   formula. So in a CSV, a provider or client id that does not start with a letter may stand behind
@@ -21,7 +22,7 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from oauthsync import strictjson
 from oauthsync.entries import Entry, entry_from_json
@@ -34,6 +35,10 @@ MAX_SIZE = 16 << 20
 
 REQUIRED = ("provider", "client_id", "client_secret")
 COLUMNS = (*REQUIRED, "token")
+NOTE = "profiles"
+"""A column that `template` writes, and nobody reads but people."""
+
+_KNOWN = (*COLUMNS, NOTE)
 
 TEXT_MARK = "'"
 """At the start of a provider or client id of a CSV: text follows, whatever it looks like."""
@@ -53,10 +58,11 @@ class _RowError(Exception):
         self.hint = hint
 
 
-def parse_rows(text: bytes, *, name: str, now: str) -> list[Entry]:
-    """The entries of a CSV or JSON file, in its order, filed at `now` (`2026-11-23T10:00:00Z`).
+def parse_rows(text: bytes, *, name: str, now: str) -> dict[str, Entry]:
+    """The entries of a CSV or JSON file by their rows (`line 2`, `row [0]`), in its order.
 
-    `name` is what messages call the file. Raises UsageError, which shows no value.
+    They are filed at `now` (`2026-11-23T10:00:00Z`); `name` is what messages call the file. Raises
+    UsageError, which shows no value.
     """
     if len(text) > MAX_SIZE:
         raise UsageError(
@@ -84,7 +90,7 @@ def _decode(text: bytes, name: str) -> str:
     )
 
 
-def _entries(content: str, now: str) -> list[Entry]:
+def _entries(content: str, now: str) -> dict[str, Entry]:
     found: dict[tuple[str, str], tuple[str, Entry]] = {}
     is_json = content.lstrip()[:1] in ("[", "{")
     rows = list(_json_rows(content) if is_json else _csv_rows(content))
@@ -98,7 +104,7 @@ def _entries(content: str, now: str) -> list[Entry]:
                 f"is for the same provider and client_id as {first}, with another secret or token",
                 hint="keep the one that is right",
             )
-    return [entry for _, entry in found.values()]
+    return dict(found.values())
 
 
 def _check_filled_in(empty: Sequence[str]) -> None:
@@ -112,6 +118,7 @@ def _check_filled_in(empty: Sequence[str]) -> None:
 
 
 def _entry(where: str, row: dict[str, Json], now: str) -> Entry:
+    row = {column: value for column, value in row.items() if column != NOTE}
     for column, value in row.items():
         if isinstance(value, str) and _has_ragged_end(value):
             raise _RowError(
@@ -185,7 +192,7 @@ def _columns(where: str, names: Sequence[str]) -> list[str]:
     if not set(found) & set(COLUMNS):
         raise _RowError(where, "it names none of the columns", hint=_HEADER_HINT)
     for position, name in enumerate(found, start=1):
-        if name not in COLUMNS:
+        if name not in _KNOWN:
             problem, hint = _unknown(position, names[position - 1])
             raise _RowError(where, problem, hint=hint)
         if name in found[: position - 1]:
@@ -203,23 +210,65 @@ def _plain(name: str) -> str:
 def _unknown(position: int, name: str) -> tuple[str, str]:
     if not re.fullmatch(r"[A-Za-z _-]{1,40}", name):  # it may be a value in the wrong place
         return f"column {position} is unknown", _HEADER_HINT
-    near = difflib.get_close_matches(_plain(name), COLUMNS, n=1)
+    near = difflib.get_close_matches(_plain(name), _KNOWN, n=1)
     hint = f"did you mean {near[0]!r}?" if near else _HEADER_HINT
     return f"column {position} ({name!r}) is unknown", hint
 
 
-def template(apps: Iterable[tuple[str, str]], *, token: bool) -> str:
+def template(apps: Mapping[tuple[str, str], Sequence[str]], *, token: bool) -> str:
     """A CSV of apps (provider, client id) whose secrets are to be filled in, to be loaded then.
 
-    `token` is whether it has that column, too. Each app has to be one that `fits`.
+    Each app comes with the names of the profiles that use it, and has to be one that `fits`;
+    `token` is whether there is that column, too.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     columns = COLUMNS if token else REQUIRED
     empty = [""] * (len(columns) - 2)
-    writer.writerow(columns)
-    writer.writerows([*map(_marked, app), *empty] for app in apps)
+    writer.writerow([*columns, NOTE])
+    writer.writerows(
+        [*map(_marked, app), *empty, _marked(inline(some(names)))] for app, names in apps.items()
+    )
     return text.getvalue().removesuffix("\n")
+
+
+def is_for_secrets(head: bytes) -> bool:
+    """Whether a file that begins so has a column, or as JSON a key, for client secrets."""
+    text = head.decode("utf-8-sig", errors="replace").lstrip()
+    if text[:1] in ("[", "{"):
+        return re.search(r'"client[ _-]secret"\s*:', text, re.IGNORECASE) is not None
+    header = re.split("[\r\n]", text, maxsplit=1)[0]
+    cells = re.split(f"[{_SEPARATORS}]", header)
+    return "client_secret" in [_plain(cell.strip('" ')) for cell in cells]
+
+
+def some(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def unused(rows: Mapping[str, Entry], used: Collection[tuple[str, str | None]]) -> Sequence[str]:
+    """A line for each row whose app is none of `used`, with the one that differs in case alone."""
+    near = {_folded(app): app for app in used}
+    ids = {client_id for _, client_id in used}
+    lines = []
+    for where, entry in rows.items():
+        if entry.app in used:
+            continue
+        if entry.client_secret.reveal() in ids:  # then the secret may stand where the id should
+            lines.append(
+                f"{where}: its client_secret is a profile's client id: are the two swapped?"
+            )
+            continue
+        other = near.get(_folded(entry.app))
+        meant = f"; profiles have {other[0]} {other[1]}" if other else ""
+        lines.append(inline(f"{where}: {entry.provider} {entry.client_id}{meant}"))
+    return lines
+
+
+def _folded(app: tuple[str, str | None]) -> tuple[str, str]:
+    return (app[0].casefold(), (app[1] or "").casefold())
 
 
 def fits(app: tuple[str, str]) -> bool:

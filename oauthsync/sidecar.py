@@ -15,10 +15,11 @@ age does not tell who sealed a file to recipients: who can write the folder and 
 can put another sidecar there. `Secrets.recipients` shows to whom the next save will be sealed.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from oauthsync import age, files
 from oauthsync.entries import Entry, Secrets, UnknownVersionError, dump_document, parse_document
@@ -32,6 +33,7 @@ __all__ = [
     "PassphraseKey",
     "Saved",
     "Secrets",
+    "check_not_lost",
     "check_passphrase",
     "load",
     "parse_identity_file",
@@ -39,6 +41,8 @@ __all__ = [
     "sealed_with_passphrase",
     "update",
 ]
+
+T = TypeVar("T")
 
 MAX_SIZE = 16 << 20
 """Bytes of a sidecar: some 50,000 apps."""
@@ -64,13 +68,10 @@ class _DamagedError(SidecarError):
 def sealed_with_passphrase(path: Path) -> bool:
     """Whether the sidecar asks for a passphrase; otherwise it asks for an identity.
 
-    It is only the header's claim: good for choosing what to ask a user for. Raises SidecarError.
+    It is only the header's claim: good for choosing what to ask a user for. Raises SidecarError,
+    whose hint names the generation before it where that is an age file.
     """
-    data = _read(path)
-    try:
-        return age.is_passphrase_file(data)
-    except age.AgeError as error:
-        raise _does_not_open(path, error) from error
+    return _or_way_back(path, _asks_passphrase)
 
 
 def load(path: Path, key: Key) -> Secrets:
@@ -80,11 +81,17 @@ def load(path: Path, key: Key) -> Secrets:
     the other kind of key. A wrong passphrase and a damaged header cannot be told apart. Where the
     generation before it opens, the hint says so.
     """
-    try:
-        return _open(path, key)
-    except _DamagedError as error:
-        hint = _way_back(path, key) or error.hint or "take it from a backup of the folder"
-        raise SidecarError(str(error), hint=hint) from error
+    return _or_way_back(path, lambda generation: _open(generation, key))
+
+
+def check_not_lost(path: Path) -> None:
+    """Raise SidecarError where the sidecar is missing, and the generation before it is not."""
+    previous = _previous(path)
+    if not files.is_there(path) and files.is_there(previous):
+        raise SidecarError(
+            f"there is no sidecar at {path}, but an earlier generation of it at {previous}",
+            hint=f"copy it to {path} to go on from it, or move it away to begin anew",
+        )
 
 
 def update(
@@ -144,6 +151,23 @@ def _locked(path: Path) -> AbstractContextManager[None]:
 
 def _previous(path: Path) -> Path:
     return path.with_name(f"{path.name}.prev")
+
+
+def _or_way_back(path: Path, read: Callable[[Path], T]) -> T:
+    """What `read` makes of the sidecar; where it is damaged, the hint names what is not."""
+    try:
+        return read(path)
+    except _DamagedError as error:
+        hint = _way_back(path, read) or error.hint or "take it from a backup of the folder"
+        raise SidecarError(str(error), hint=hint) from error
+
+
+def _asks_passphrase(path: Path) -> bool:
+    data = _read(path)
+    try:
+        return age.is_passphrase_file(data)
+    except age.AgeError as error:
+        raise _does_not_open(path, error) from error
 
 
 def _open(path: Path, key: Key) -> Secrets:
@@ -218,27 +242,22 @@ def _does_not_open(path: Path, error: age.AgeError) -> _DamagedError:
     return _DamagedError(f"{path} does not open: {error}", hint=error.hint)
 
 
-def _way_back(path: Path, key: Key) -> str | None:
-    """A hint at the generation before, where that opens."""
+def _way_back(path: Path, read: Callable[[Path], object]) -> str | None:
+    """A hint at the generation before, where that can be read."""
     previous = _previous(path)
     try:
-        _open(previous, key)
+        read(previous)
     except SidecarError:
         return None
     return (
-        f"{previous}, which lacks the last change, opens with this key: "
+        f"{previous}, which lacks the last change, does not have this fault: "
         f"copy it to {path} to go on from it"
     )
 
 
 def _new(path: Path, key: Key, recipients: Sequence[str]) -> Secrets:
     """The empty sidecar that a new file starts from."""
-    previous = _previous(path)
-    if files.is_there(previous):
-        raise SidecarError(
-            f"there is no sidecar at {path}, but an earlier generation of it at {previous}",
-            hint=f"copy it to {path} to go on from it, or move it away to begin anew",
-        )
+    check_not_lost(path)
     if isinstance(key, IdentityKey):
         return Secrets(_canonical(recipients or [str(one.recipient) for one in key.identities]), ())
     if recipients:

@@ -177,8 +177,9 @@ def suggestion(word: str, known: Collection[str]) -> str:
     """A hint: the known word that is nearest, or all of them where none is near."""
     import difflib
 
-    if near := difflib.get_close_matches(word, known, n=1):
-        return f"did you mean {near[0]}?"
+    folded = {each.casefold(): each for each in known}
+    if near := difflib.get_close_matches(word.casefold(), folded, n=1):
+        return f"did you mean {folded[near[0]]}?"
     return f"known are: {', '.join(known)}" if known else "none is known"
 
 

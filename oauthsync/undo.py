@@ -3,7 +3,8 @@
 What the run created is deleted, where it is as the run left it and not in use. What it updated gets
 its earlier state back from the safety snapshot, where it is as the run left it and the sidecar has
 the secret of the client id that it had then. Everything else is left as it is, and named with the
-reason; so is what cannot be undone: a secret that was pushed, and a profile that was deleted.
+reason; so is what cannot be undone: a secret that was pushed, and a profile that was deleted, which
+an import of the safety snapshot creates anew.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -15,6 +16,9 @@ from oauthsync.runs import NewStep, Step
 from oauthsync.settling import fingerprint, is_as_sent
 from oauthsync.strictjson import Json
 
+_IN_USE = "it is in use"
+_MAYBE_IN_USE = "whether it is in use is not known"
+
 
 @dataclass(frozen=True)
 class Left:
@@ -23,6 +27,11 @@ class Left:
     target_id: int | None
     name: str
     reason: str
+
+    @property
+    def takes_force(self) -> bool:
+        """Whether `force` would delete it."""
+        return self.reason in (_IN_USE, _MAYBE_IN_USE)
 
     def to_json(self) -> dict[str, Json]:
         """The profile as users see it."""
@@ -44,11 +53,13 @@ def make(
     apps: Container[tuple[str, str | None]],
     *,
     force: bool,
+    safety_snapshot: int | None,
 ) -> UndoPlan:
     """Undo a run's steps, the last one first.
 
-    `target` is what is there now, `before` what was there when the run began; `apps` are those
-    whose secret is at hand. `force` also deletes what is in use.
+    `target` is what is there now, `before` what was there when the run began, as `safety_snapshot`
+    (None: it was pruned) has it; `apps` are those whose secret is at hand. `force` also deletes
+    what is in use.
     """
     steps: list[NewStep] = []
     left: list[Left] = []
@@ -63,7 +74,7 @@ def make(
             case "update":
                 found = _put_back(step, profile, earlier, apps)
             case "delete":
-                found = "it was deleted: an import can create it anew, with a new id"
+                found = _deleted(step, safety_snapshot)
         if isinstance(found, NewStep):
             steps.append(found)
         elif found is not None:
@@ -80,8 +91,17 @@ def _uncreate(step: Step, profile: Profile | None, *, force: bool) -> NewStep | 
     if not _is_as_left(step, profile):
         return "it was changed since"
     if profile.uses != 0 and not force:
-        return "it is in use" if profile.uses else "whether it is in use is not known"
+        return _IN_USE if profile.uses else _MAYBE_IN_USE
     return NewStep.on(profile, "delete", "created by the run")
+
+
+def _deleted(step: Step, safety_snapshot: int | None) -> str:
+    if safety_snapshot is None:
+        return "it was deleted, and the snapshot that had it was pruned: `oauthsync log` may know"
+    return (
+        f"it was deleted: `oauthsync import {safety_snapshot} --id {step.target_id}` creates it"
+        " anew, with a new id"
+    )
 
 
 def _put_back(

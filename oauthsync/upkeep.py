@@ -11,6 +11,7 @@ from oauthsync.diagnosis import Check
 from oauthsync.errors import SidecarError, StoreError
 from oauthsync.snapshots import Snapshot
 from oauthsync.tables import read_regular
+from oauthsync.text import count_of
 from oauthsync.unlock import Unlock
 
 DAY = 24 * 3600.0
@@ -37,7 +38,9 @@ def check_database(backup: Backup, names: Sequence[str]) -> Iterator[Check]:
             hint="`oauthsync check` shows what is whole; restore the file from a copy",
         )
     snapshots = backup.snapshots().all()
-    yield Check("database", "ok", f"SQLite finds it whole; it has {len(snapshots)} snapshots")
+    yield Check(
+        "database", "ok", f"SQLite finds it whole; it has {count_of(len(snapshots), 'snapshot')}"
+    )
     yield _check_exports(names, snapshots, backup.clock.now())
     yield _check_runs(backup)
 
@@ -61,9 +64,9 @@ def _check_exports(names: Sequence[str], snapshots: Sequence[Snapshot], now: flo
             f"not exported in the last {STALE_DAYS} days: {', '.join(stale) or 'anything'}",
             hint="run `oauthsync export`, best by a schedule",
         )
-    most = " at most" if len(ages) > 1 else ""
-    hours = max(ages.values()) * 24 / DAY
-    return Check("exports", "ok", f"the last one is{most} {hours:.0f} hours old")
+    which = "the last one of each is" if len(ages) > 1 else "the last one is"
+    hours = int(max(ages.values()) * 24 / DAY) + 1
+    return Check("exports", "ok", f"{which} less than {count_of(hours, 'hour')} old")
 
 
 def _seconds(snapshot: Snapshot) -> float:
@@ -125,9 +128,13 @@ def check_sidecar(backup: Backup, *, may_ask: bool) -> Iterator[Check]:
         )
         return
     sealed = (
-        f"to {len(secrets.recipients)} recipients" if secrets.recipients else "with a passphrase"
+        f"to {count_of(len(secrets.recipients), 'recipient')}"
+        if secrets.recipients
+        else "with a passphrase"
     )
-    yield Check("sidecar", "ok", f"opens; {len(secrets.entries)} secrets, sealed {sealed}")
+    yield Check(
+        "sidecar", "ok", f"opens; {count_of(len(secrets.entries), 'secret')}, sealed {sealed}"
+    )
 
 
 def _no_sidecar(path: Path) -> Check:

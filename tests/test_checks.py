@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from oauthsync import database as module
-from oauthsync.checks import SnapshotCheck, check
+from oauthsync.checks import SnapshotCheck, check, vanished
 from oauthsync.database import open_database, writing
 from oauthsync.errors import StoreError
 from oauthsync.schema import migrations
 from oauthsync.snapshots import Snapshots
+from oauthsync.strictjson import Json
 from tests.store import add, profile, reopened, replaced, some
 
 
@@ -40,6 +41,61 @@ def execute(database: Database, *statements: str) -> None:
     database.conn.commit()
 
 
+HISTORIES = st.lists(
+    st.tuples(
+        st.sampled_from(["dev", "prod"]), st.dictionaries(st.integers(1, 4), st.integers(0, 1))
+    ),
+    max_size=6,
+)
+"""Workspaces, and what they had when they were exported: the ids, and a version of each."""
+
+
+class TestVanished:
+    @settings(max_examples=30, deadline=None)
+    @given(HISTORIES)
+    def test_it_is_what_earlier_snapshots_have_and_the_newest_has_not(
+        self, history: list[tuple[str, dict[int, int]]]
+    ) -> None:
+        with Database(memory=True) as database:
+            migrations.apply(database)
+            for workspace, held in history:
+                found = [profile(each, use=version) for each, version in sorted(held.items())]
+                add(database, found, workspace=workspace)
+            result = {
+                (each.workspace, each.id, number)
+                for each in vanished(database)
+                for number, (workspace, _) in enumerate(history, 1)
+                if workspace == each.workspace and each.is_in(number)
+            }
+        newest = dict(history)
+        assert result == {
+            (workspace, each, number)
+            for number, (workspace, held) in enumerate(history, 1)
+            for each in held
+            if each not in newest[workspace]
+        }
+
+    def test_it_is_called_what_it_was_called_last(self, database: Database) -> None:
+        add(database, [profile(1, name="old", provider="slack")])
+        add(database, [profile(1, name="new", provider="jira")])
+        add(database, [])
+        [found] = vanished(database)
+        assert (found.provider, found.name) == ("jira", "new")
+
+    def test_what_was_created_again_has_not_vanished(self, database: Database) -> None:
+        same: dict[str, Json] = {"name": "Acme", "provider": "slack"}
+        for fields in ({**same, "data": {"client_id": "app"}}, {**same, "data": None}):
+            add(database, [profile(1, **fields)])
+            add(database, [profile(2, **fields)])
+            assert vanished(database) == []
+        add(database, [profile(2, **fields)], workspace="prod")
+        add(database, [])
+        assert [(each.workspace, each.id) for each in vanished(database)] == [
+            ("dev", 1),
+            ("dev", 2),
+        ]
+
+
 class TestWhole:
     def test_an_empty_database_is_whole(self, database: Database) -> None:
         found = check(database)
@@ -61,15 +117,7 @@ class TestWhole:
         )
 
     @settings(max_examples=30, deadline=None)
-    @given(
-        st.lists(
-            st.tuples(
-                st.sampled_from(["dev", "prod"]),
-                st.dictionaries(st.integers(1, 4), st.integers(0, 1)),
-            ),
-            max_size=6,
-        )
-    )
+    @given(HISTORIES)
     def test_any_history_is_whole_and_counted(
         self, history: list[tuple[str, dict[int, int]]]
     ) -> None:

@@ -78,7 +78,87 @@ def test_an_unknown_workspace_names_the_nearest(desk: Desk) -> None:
 
 def test_a_snapshot_of_an_unknown_workspace_is_not_there(desk: Desk) -> None:
     desk.done("export")
-    assert desk.refused("plan", "--from", "nowhere").code == 1
+    for args in (("plan", "--from"), ("show", "--workspace"), ("show", "1", "--workspace")):
+        called = desk.refused(*args, "Dve")
+        assert called.code == 1
+        assert "hint: did you mean dev?" in called.err
+    assert "`oauthsync export` takes one" in desk.refused("plan", "--from", "prod").err
+
+
+def test_a_workspace_in_place_of_a_snapshot_gets_a_hint_at_the_option(desk: Desk) -> None:
+    desk.done("export")
+    for command in ("show", "diff", "plan", "import"):
+        called = desk.refused(command, "dev")
+        assert called.code == 2
+        assert "hint: 'dev' is a workspace: name it by --workspace, and for a plan" in called.err
+    assert "workspace" not in desk.refused("show", "elsewhere").err
+
+
+def test_an_unknown_workspace_of_a_list_is_a_warning_that_names_the_nearest(desk: Desk) -> None:
+    desk.done("export")
+    for command in ("snapshots", "log"):
+        called = desk.call(command, "--workspace", "dve")
+        assert called.code == 0
+        assert called.err == "warning: there is no workspace 'dve': did you mean dev?\n"
+        assert desk.call(command, "--workspace", "prod").err == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "hint"),
+    [
+        (("runs", "5"), "`oauthsync runs show 5` shows"),
+        (("snapshots", "3"), "`oauthsync show 3` shows"),
+        (("profiles", "12"), "`oauthsync profiles get 12` shows"),
+        (("log", "my dev"), "named by an option: `oauthsync log --workspace 'my dev'`"),
+        (("show", "1", "dev"), "named by an option: `oauthsync show --workspace dev`"),
+        (("profiles", "list", "dev"), "`oauthsync profiles list --workspace dev`"),
+        (("doctor", "dev", "prod"), "`oauthsync doctor --help` shows"),
+        (("runs", "five"), "`oauthsync runs --help` shows"),
+        (("secrets", "5"), "`oauthsync secrets --help` shows"),
+    ],
+)
+def test_a_word_too_many_gets_a_hint_at_where_it_belongs(
+    desk: Desk, args: tuple[str, ...], hint: str
+) -> None:
+    called = desk.refused(*args)
+    assert called.code == 2
+    assert hint in called.err
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("prune", "--keep-last", "x"), "'--keep-last': 'x' is not a whole number"),
+        (("prune", "--keep-last", "-1"), "'--keep-last': -1 is less than 0"),
+        (("plan", "--id", "0"), "'--id': 0 is less than 1"),
+        (("runs", "show", "x"), "'RUN': 'x' is not a whole number"),
+        (("resume", "x"), "'RUN': 'x' is not a whole number"),
+        (("sandbox", "--port", "65536"), "'--port': 65536 is not from 0 to 65535"),
+        (("sandbox", "--latency", "x"), "'--latency': 'x' is not a number"),
+        (("plan", "-o", "."), "'-o' / '--output': '.' is a folder, and no file"),
+        (("show", "--dir", "oauthsync.toml"), "'--dir': 'oauthsync.toml' is a file, and no folder"),
+    ],
+)
+def test_a_value_that_is_not_taken_is_told_in_plain_words(
+    desk: Desk, args: tuple[str, ...], told: str
+) -> None:
+    called = desk.refused(*args)
+    assert called.code == 2
+    assert f"error: invalid value for {told}\n" in called.err
+
+
+def test_an_option_without_its_value_hints_at_the_help_of_the_command(desk: Desk) -> None:
+    assert "`oauthsync COMMAND --help` shows" in desk.call("show", "--workspace").err
+
+
+def test_a_folder_that_is_a_file_is_told_with_the_variable_that_names_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OAUTHSYNC_DIR", "oauthsync.toml")
+    called = desk.refused("show")
+    assert called.code == 2
+    told = "invalid value for OAUTHSYNC_DIR: 'oauthsync.toml' is a file, and no folder"
+    assert told in called.err
 
 
 def test_http_to_anything_but_loopback(desk: Desk) -> None:
@@ -632,3 +712,51 @@ def test_commands_options_and_choices_are_completed(words: str, completed: set[s
     )
     lines = done.stdout.splitlines()
     assert set(lines[1::3]) == completed
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("oauthsync export ", {"plain,dev", "plain,prod"}),
+        ("oauthsync export p", {"plain,prod"}),
+        ("oauthsync show --workspace d", {"plain,dev"}),
+        ("oauthsync plan latest --from d", {"plain,dev"}),
+        ("oauthsync plan latest --to ", {"plain,dev", "plain,prod"}),
+        ("oauthsync show l", {"plain,latest", "plain,latest~1"}),
+        ("oauthsync diff latest li", {"plain,live"}),
+        ("oauthsync plan -o p", {"file,p"}),
+        ("oauthsync show --dir p", {"dir,p"}),
+        ("oauthsync export --dir nowhere ", set()),
+    ],
+)
+def test_bash_completes_workspaces_snapshots_and_files(
+    desk: Desk, words: str, completed: set[str]
+) -> None:
+    assert completions(words) == completed
+    assert desk.sandbox.requests == []
+
+
+def test_completion_finds_the_folder_and_the_vendors_profiles(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendors = Path(os.environ["HOME"], ".workato", "profiles")
+    vendors.parent.mkdir(parents=True)
+    vendors.write_text('{"profiles": {"staging": {"region_url": "https://www.workato.com"}}}')
+    monkeypatch.chdir(tmp_path)
+    named = {"plain,dev", "plain,prod", "plain,staging"}
+    assert completions(f"oauthsync export --dir {desk.folder} ") == named
+    assert completions("oauthsync export ", OAUTHSYNC_DIR=str(desk.folder)) == named
+    desk.configure("not TOML")
+    assert completions(f"oauthsync export --dir {desk.folder} ") == set()
+
+
+def completions(words: str, **environ: str) -> set[str]:
+    """What bash is told of the word at the end."""
+    done = installed(
+        _OAUTHSYNC_COMPLETE="bash_complete",
+        COMP_WORDS=words,
+        COMP_CWORD=str(words.count(" ")),
+        **environ,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return {line for line in done.stdout.splitlines() if line}

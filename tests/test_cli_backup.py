@@ -211,6 +211,15 @@ def test_show_filters_by_provider_and_by_glob(desk: Desk) -> None:
     assert names("--name", "Acme *", "--provider", "hubspot") == ["Acme 1"]
 
 
+def test_a_provider_is_matched_exactly_with_a_hint_at_the_nearest(desk: Desk) -> None:
+    desk.create("Acme")
+    desk.done("export")
+    called = desk.call("show", "--provider", "HubSpot")
+    assert (called.code, called.out) == (0, "no profiles\n")
+    assert called.err == "warning: there is no provider 'HubSpot' here: did you mean hubspot?\n"
+    assert desk.call("show", "--provider", "hubspot", "--name", "B*").err == ""
+
+
 def test_a_list_in_a_pipe_is_never_folded_or_shortened(desk: Desk) -> None:
     long = "A name of many words that goes on and on, well beyond any terminal's eighty columns"
     desk.create(*(f"{long} {number}" for number in range(30)))

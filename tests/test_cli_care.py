@@ -70,6 +70,25 @@ def test_check_counts_what_could_be_restored_from_each_snapshot(
         *("id", "workspace", "taken", "at", "state", "restorable", "missing")
     ]
     assert people.out.splitlines()[1].split()[3:] == ["whole", "2", "1"]
+    assert people.out.splitlines()[-1] == (
+        "1 secret missing for the newest exports: `oauthsync secrets missing 2` names them, and"
+        " --exit-code tells it to a script"
+    )
+    assert call(capsys, "secrets", "missing", "2", "--exit-code").code == 4
+
+
+def test_check_counts_a_secret_once_that_several_workspaces_lack(
+    folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlocked(folder, monkeypatch, ("hubspot", "filed"))
+    for client_id in ("one", "two", "filed"):
+        sandbox.workspace(TOKEN).create("hubspot", client_id, client_id)
+    exported(capsys, 1)
+    text = (folder / "oauthsync.toml").read_text()
+    (folder / "oauthsync.toml").write_text(text.replace("workspaces.dev", "workspaces.prod"))
+    exported(capsys, 1)
+    told = call(capsys, "check").out.splitlines()[-1]
+    assert told.startswith("2 secrets missing for the newest exports: `oauthsync secrets missing S")
 
 
 def test_check_without_a_sidecar_says_that_nothing_could_be_restored(
@@ -172,9 +191,55 @@ def test_prune_removes_what_no_rule_keeps(folder: Path, sandbox: Sandbox, capsys
         "removed": [2, 1],
         "dry_run": False,
         "reclaimed": called.json["reclaimed"],
+        "lost": [],
     }
     assert listed(capsys) == [4, 3]
     assert call(capsys, "check").code == 0
+
+
+def test_prune_warns_of_a_lost_profile_that_no_snapshot_has_any_more(
+    folder: Path, sandbox: Sandbox, capsys: Capsys
+) -> None:
+    workspace = sandbox.workspace(TOKEN)
+    workspace.create("slack", "Kept", "one")
+    early = workspace.create("hubspot", "Early", "one")
+    late = workspace.create("hubspot", "Old name", "one")
+    exported(capsys, 1)
+    workspace.delete(early.id)
+    workspace.update(late.id, name="Late")
+    exported(capsys, 1)
+    workspace.delete(late.id)
+    exported(capsys, 2)
+    lost = {"workspace": "dev", "provider": "hubspot"}
+    of_late = {**lost, "id": late.id, "name": "Late", "snapshot": 2}
+    of_early = {**lost, "id": early.id, "name": "Early", "snapshot": 1}
+
+    called = call(capsys, "prune", "--keep-last", "3", "--dry-run", "--json")
+    assert called.json["lost"] == [of_early]
+    called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
+    assert called.json["lost"] == [of_early, of_late]
+    assert "is the last one that has 1 profile gone from the workspace since:\n" in called.err
+    assert f"  Late (hubspot, id {late.id})\n`oauthsync plan 2` shows what" in called.err
+    assert f"  Early (hubspot, id {early.id})\n`oauthsync plan 1` shows what" in called.err
+    assert "Kept" not in called.err
+    called = call(capsys, "prune", "--keep-last", "1")
+    assert "snapshot 2 of dev (" in called.err
+    assert "was the last one that had 1 profile gone from the workspace since:\n" in called.err
+    assert call(capsys, "prune", "--keep-last", "1").err == ""
+
+
+def test_prune_says_nothing_of_what_was_created_again(
+    folder: Path, sandbox: Sandbox, capsys: Capsys
+) -> None:
+    workspace = sandbox.workspace(TOKEN)
+    lost = workspace.create("hubspot", "Acme", "one")
+    exported(capsys, 1)
+    workspace.delete(lost.id)
+    exported(capsys, 1)
+    workspace.create("hubspot", "Acme", "one")
+    exported(capsys, 1)
+    called = call(capsys, "prune", "--keep-last", "1", "--json")
+    assert (called.json["removed"], called.json["lost"], called.err) == ([2, 1], [], "")
 
 
 def test_prune_reclaims_the_space_of_what_it_removes(

@@ -257,8 +257,16 @@ def test_delete_takes_a_safety_snapshot_and_can_be_taken_back(
     shown = call(capsys, "show", "1", "--json").json
     assert shown["snapshot"]["kind"] == "safety"
     assert shown["profiles"] == [there.document]
-    assert call(capsys, "import", "1", "--yes").code == 0
-    assert [each.document["name"] for each in workspace.profiles.values()] == ["Acme"]
+    again = f"oauthsync import 1 --id {there.id}"
+    left = call(capsys, "undo", "--yes")
+    assert left.code == 6
+    assert f"it was deleted: `{again}`" in left.out
+    assert "--force" not in left.err
+    assert call(capsys, *again.split()[1:], "--yes").code == 0
+    [created] = workspace.profiles.values()
+    assert created.document["name"] == "Acme"
+    deleted = call(capsys, "profiles", "delete", str(created.id), "--yes").out
+    assert f": id {created.id}, run 3; `oauthsync import 3 --id {created.id}` creates" in deleted
 
 
 @pytest.mark.parametrize(

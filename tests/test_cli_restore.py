@@ -246,7 +246,9 @@ def test_an_import_tells_a_person_what_they_still_have_to_do(desk: Desk, loss: i
     assert called.code == 0
     assert "run 1 in dev: 1 created, verified\n" in called.out
     assert "choose the new profile in each connection that used it" in called.out
-    assert f"  > Acme  id {loss} → {loss + 2}  2 connections\n" in called.out
+    used = f"  > Acme  id {loss} → {loss + 2}  2 connections\n"
+    assert f"{used}`oauthsync runs show 1 -v` shows all of this again\n" in called.out
+    assert desk.call("runs", "show", "1").out.endswith(used)
     assert "  + Acme" in called.err  # the plan
 
 
@@ -467,7 +469,7 @@ def test_a_plan_is_saved_over_a_plan_and_over_nothing_else(desk: Desk, loss: int
 
 
 def test_runs_are_listed_newest_first_and_shown_with_their_steps(desk: Desk, loss: int) -> None:
-    desk.done("import", "--yes")
+    imported = desk.done("import", "--yes")
     desk.done("import", "--to", "prod", "--yes")
     newest, oldest = desk.done("runs")["runs"]
     assert (newest["id"], newest["target"], newest["created"]) == (2, "prod", 2)
@@ -489,6 +491,8 @@ def test_runs_are_listed_newest_first_and_shown_with_their_steps(desk: Desk, los
         "planned": 0,
     }
     shown = desk.done("runs", "show", "1")
+    assert shown["in_use"] == imported["in_use"]
+    assert [each["source_id"] for each in shown["in_use"]] == [loss]
     [step] = shown["steps"]
     assert (step["action"], step["state"], step["source_id"]) == ("create", "done", loss)
     assert desk.done("runs", "show", "1", "--id-map") == {"id_map": {str(loss): loss + 2}}

@@ -180,6 +180,15 @@ def test_only_what_was_typed_is_asked_for_again(desk: Desk, at_terminal: None) -
     assert (code, "try 2 of 3" in shown) == (7, False)
 
 
+def test_a_lost_sidecar_is_told_before_anything_is_typed(desk: Desk, at_terminal: None) -> None:
+    (desk.folder / "secrets.age.prev").write_text("the generation before")
+    desk.create("Acme")
+    desk.done("export")
+    for args in (["set", "--provider", "p", "--client-id", "c"], ["fill"]):
+        code, _, shown = converse(["secrets", *args], [])
+        assert (code, "earlier generation of it at secrets.age.prev" in shown) == (7, True), shown
+
+
 def damage(path: Path) -> None:
     """Change the content of an age file, and leave its header as it is."""
     lines = path.read_text().splitlines(keepends=True)
@@ -212,6 +221,7 @@ def test_fill_asks_for_each_missing_secret_and_keeps_each_at_once(desk: Desk) ->
         ],
     )
     assert code == 130
+    assert "hint: 1 stored; call the same command again to go on" in shown
     assert "1 of 2, used by Acme" in shown
     assert "try again: it begins or ends with white space" in shown
     assert "2 of 2, used by Beta, Gamma, Delta and 1 more" in shown
@@ -273,6 +283,44 @@ def test_load_is_all_or_nothing_and_names_the_row_never_a_value(desk: Desk) -> N
     assert called.code == 2
     assert "s.csv, line 3: client_id is empty" in called.err
     assert not (desk.folder / "secrets.age").exists()
+
+
+def test_load_names_what_no_profile_of_any_snapshot_uses_and_stores_it_all_the_same(
+    desk: Desk,
+) -> None:
+    csv = "provider,client_id,client_secret\n"
+    lines = ("hubspot,a1,s-canary", "Asana,a2,s-canary", "slack,1.23E+10,s-canary")
+    (desk.folder / "s.csv").write_text("\n".join([csv.strip(), *lines]))
+    called = desk.call("secrets", "load", "s.csv")
+    assert (called.code, "no profile" in called.err) == (0, False)  # there is no snapshot yet
+    [earlier] = desk.create("Earlier", provider="asana", client_id="a2")
+    desk.create("Acme", client_id="a1")
+    desk.done("export")
+    desk.sandbox.workspace(DEV).delete(earlier.id)
+    desk.done("export")
+    called = desk.call("secrets", "load", "s.csv", "--json")
+    assert (called.code, called.json) == (0, {"loaded": 3, "replaced": 0})
+    assert (
+        "warning: 2 rows stored for what no profile of any snapshot uses:\n"
+        "  line 3: Asana a2; profiles have asana a2\n"
+        "  line 4: slack 1.23E+10\n"
+    ) in called.err
+    assert "canary" not in called.err
+    (desk.folder / "s.csv").write_text(f"{csv}asana,a2,s-canary\n")
+    assert "no profile" not in desk.call("secrets", "load", "s.csv").err
+    (desk.folder / "oauthsync.db").write_text("damaged")
+    called = desk.call("secrets", "load", "s.csv")
+    assert (called.code, "stored, but whether any profile uses them" in called.err) == (0, True)
+
+
+def test_load_says_that_the_file_still_holds_the_secrets(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "provider,client_id,client_secret\nhubspot,a1,s-canary\n"
+    (desk.folder / "s.csv").write_text(text)
+    assert "s.csv still holds these secrets" in desk.call("secrets", "load", "s.csv").err
+    stdin(monkeypatch, text)
+    assert desk.call("secrets", "load", "-").err == ""
 
 
 def test_load_names_all_rows_that_still_lack_a_secret(desk: Desk) -> None:
@@ -358,7 +406,8 @@ def test_missing_as_csv_is_filled_in_and_loaded_for_exactly_the_same_apps(desk: 
     desk.done("export")
     called = desk.call("secrets", "missing", "--csv", "--exit-code")
     assert called.code == 4
-    assert called.out.splitlines()[0] == "provider,client_id,client_secret,token"
+    assert called.out.splitlines()[0] == "provider,client_id,client_secret,token,profiles"
+    assert called.out.splitlines()[-1].endswith(",,,Acme")
     assert "'odd\\x1b[2J' does not fit into a CSV" in called.err
     (desk.folder / "s.csv").write_text(called.out)
     assert "line 2, line 3, line 4, line 5: client_secret is empty" in (
@@ -374,7 +423,7 @@ def test_missing_as_csv_is_filled_in_and_loaded_for_exactly_the_same_apps(desk: 
 def test_missing_as_csv_is_a_header_where_nothing_is_missing(desk: Desk) -> None:
     desk.done("export")
     called = desk.call("secrets", "missing", "--csv", "--exit-code")
-    assert (called.code, called.out) == (0, "provider,client_id,client_secret\n")
+    assert (called.code, called.out) == (0, "provider,client_id,client_secret,profiles\n")
     assert called.err == "nothing is missing\n"
     assert desk.call("secrets", "missing", "--csv", "--json").code == 2
 

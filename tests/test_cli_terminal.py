@@ -78,6 +78,27 @@ def test_a_table_fits_the_terminal_and_lines_up_in_any_script(desk: Desk, column
     assert ("…" in "".join(lines)) == (columns < 200)
 
 
+def test_a_narrow_terminal_gets_whole_what_says_what_a_row_is_about(desk: Desk) -> None:
+    desk.create("Acme Corporation Integration for the Sales department", client_id="c" * 40)
+    desk.done("export")
+    desk.file(("hubspot", "c" * 40))
+    desk.done("import", "--to", "prod", "--yes")
+    taken_at = desk.done("snapshots")["snapshots"][-1]["taken_at"]
+
+    def shown(command: str) -> list[str]:
+        lines = COLOR.sub("", on_terminal(command, columns=60)).splitlines()
+        assert max(map(cell_len, lines)) <= 60
+        return lines
+
+    listed = shown("snapshots")
+    assert listed[-2].split() == ["1", "dev", taken_at, "export", "1", "0"]
+    assert listed[-1] == "… no room for changed, removed (-v shows all)"
+    [_, row, _] = shown("runs")
+    assert row.split()[:2] + row.split()[3:] == ["1", "prod", "complete", "1", "created"]
+    # A name says more than its client id, which gives way first.
+    assert "  Acme Corporation Inte…  ccccccccccc…  " in shown("show")[1]
+
+
 def test_a_long_list_is_folded_on_a_terminal_unless_all_is_asked_for(desk: Desk) -> None:
     desk.create(*(f"Acme {number}" for number in range(30)))
     desk.done("export")

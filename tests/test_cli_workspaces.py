@@ -64,11 +64,15 @@ def test_init_never_writes_over_a_file(folder: Path, sandbox: Sandbox, capsys: C
     (folder / "oauthsync.toml").write_text("# mine")
     called = call(capsys, "init", *args)
     assert called.code == 1
-    assert "oauthsync.toml already" in called.err
+    assert "oauthsync.toml is there already" in called.err
     assert (folder / "oauthsync.toml").read_text() == "# mine"
+    (folder / "oauthsync.toml").write_text("[mine")
+    called = call(capsys, "init", *args)
+    assert (called.code, "oauthsync.toml is not valid TOML" in called.err) == (2, True)
     (folder / "oauthsync.toml").unlink()
     (folder / "oauthsync.toml").symlink_to(folder / "nowhere")
-    assert call(capsys, "init", *args).code == 1
+    called = call(capsys, "init", *args)
+    assert (called.code, "oauthsync.toml is a symbolic link to nothing" in called.err) == (2, True)
     assert not (folder / "nowhere").exists()
     assert not sandbox.requests
 
@@ -97,11 +101,28 @@ def test_init_shows_the_lines_that_add_a_workspace_to_a_file(
     assert config.default_workspace == "dev"
 
 
+def test_init_shows_no_lines_for_a_workspace_that_the_file_has(
+    folder: Path, sandbox: Sandbox, capsys: Capsys
+) -> None:
+    args = ("--workspace", "prod", "--url", sandbox.url, "--token-env", "TOKEN")
+    assert call(capsys, "init", *args).code == 0
+    for again in (args, ()):  # without a name, the lines would be those of `prod`
+        called = call(capsys, "init", *again)
+        assert called.code == 1
+        assert "oauthsync.toml is there already, and has a workspace 'prod'" in called.err
+        assert "[workspaces." not in called.err
+
+
 def test_init_names_the_options_that_nobody_can_be_asked_for(folder: Path, capsys: Capsys) -> None:
-    called = call(capsys, "init", "--workspace", "dev")
-    assert called.code == 2
-    for option in ("--region", "--url", "--token-env", "--token-file", "--token-command"):
-        assert option in called.err
+    token = "--token-env, --token-file or --token-command"
+    for args, missing in (
+        ((), f"--workspace, and --region or --url, and {token}"),
+        (("--workspace", "dev", "--region", "us"), token),
+        (("--workspace", "dev", "--token-env", "A"), "--region or --url"),
+    ):
+        called = call(capsys, "init", *args, "--no-input")
+        assert called.code == 2
+        assert f"hint: give {missing}\n" in called.err
     assert not list(folder.iterdir())
 
 
@@ -216,6 +237,7 @@ def test_init_asks_a_person_again_until_an_answer_is_good(folder: Path, sandbox:
     unlock = config.unlock()
     assert unlock is not None
     assert unlock.kind == "passphrase"
+    assert "warning" not in shown
 
 
 def test_ctrl_c_in_init_says_that_nothing_was_written(folder: Path) -> None:
@@ -235,7 +257,7 @@ def test_init_lets_a_person_go_on_with_a_token_that_does_not_work_yet(
     )
     assert code == (0 if answer == "y" else 1), shown
     assert (folder / "oauthsync.toml").exists() == (answer == "y")
-    assert "UNSET is not set" in shown
+    assert "UNSET is not set, so the token cannot be tried" in shown.split("[prompt]")[0]
 
 
 # doctor

@@ -81,7 +81,7 @@ def test_a_healthy_folder_takes_three_requests(folder: Path, sandbox: Sandbox) -
     untested = {name for name, check in found.items() if check.status == "untested"}
     assert untested == {"privileges to write"}
     assert {check.status for check in found.values()} <= {"ok", "untested"}
-    assert "1 secrets, sealed to 1 recipients" in found["sidecar"].message
+    assert "1 secret, sealed to 1 recipient" in found["sidecar"].message
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -281,7 +281,10 @@ def test_a_damaged_page_is_found(folder: Path, sandbox: Sandbox) -> None:
 def test_an_export_that_is_long_ago_is_a_warning(folder: Path, sandbox: Sandbox) -> None:
     clock = FakeClock()
     export(folder, clock)
-    assert checks(folder, clock=clock)["exports"].status == "ok"
+    found = checks(folder, clock=clock)["exports"]
+    assert (found.status, found.message) == ("ok", "the last one is less than 1 hour old")
+    clock.advance_to(clock.now() + 2 * 3600)
+    assert "less than 3 hours old" in checks(folder, clock=clock)["exports"].message
     clock.advance_to(clock.now() + 8 * 86400)
     found = checks(folder, clock=clock)["exports"]
     assert (found.status, "'dev' (8 days ago)" in found.message) == ("warning", True)
@@ -330,7 +333,7 @@ def test_a_sidecar_under_a_passphrase_opens_with_it(folder: Path, sandbox: Sandb
     key = sidecar.PassphraseKey(PASSPHRASE, work_factor=2)
     file_secret(folder, key, ("hubspot", "app"))
     found = checks(folder, OAUTHSYNC_PASSPHRASE=PASSPHRASE.reveal())["sidecar"]
-    assert (found.status, found.message) == ("ok", "opens; 1 secrets, sealed with a passphrase")
+    assert (found.status, found.message) == ("ok", "opens; 1 secret, sealed with a passphrase")
     assert failing(checks(folder, OAUTHSYNC_PASSPHRASE="canary")) == {"sidecar": 7}
     assert checks(folder)["sidecar"].status == "untested"
 
@@ -379,6 +382,19 @@ def warnings(folder: Path, **environ: str) -> list[str]:
     with open_backup(folder, None, **environ) as backup:
         found = doctor.examine(backup, None, may_ask=False)
     return [f"{each.message} → {each.hint}" for each in found if each.name == "files"]
+
+
+def test_a_file_of_secrets_that_was_left_in_the_folder_is_named(
+    folder: Path, sandbox: Sandbox
+) -> None:
+    (folder / "plan.json").write_text('{"steps": []}')
+    (folder / "folder.csv").mkdir()
+    (folder / "unreadable.csv").write_text("name")
+    (folder / "unreadable.csv").chmod(0)
+    assert "secrets in the clear" not in checks(folder)
+    (folder / "S.CSV").write_text("provider,client_id,client_secret\nhubspot,a,s-canary\n")
+    found = checks(folder)["secrets in the clear"]
+    assert (found.status, str(folder / "S.CSV") in found.message) == ("warning", True)
 
 
 def test_files_that_others_can_use_are_named(folder: Path, sandbox: Sandbox) -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from oauthsync.layout import GAP, MIN_WIDTH, cell, columns, shortened
+from oauthsync.layout import MIN_WIDTH, cell, columns, shortened, without_room
 
 CELL = st.text(max_size=30).map(cell)
 ROWS = st.integers(1, 5).flatmap(
@@ -33,14 +33,33 @@ def test_nothing_is_laid_out_as_nothing() -> None:
 def test_the_widest_column_gives_way_first() -> None:
     rows = [("short", "x" * 50, "y" * 30)]
     assert columns(rows, 60) == [f"short  {'x' * 24}…  {'y' * 25}…"]
-    assert columns(rows, 10) == [f"short  {'x' * 11}…  {'y' * 11}…"]
+    assert columns(rows, 33) == [f"short  {'x' * 11}…  {'y' * 11}…"]
+    assert columns(rows, 18) == ["sho…  xxxx…  yyyy…"]
+
+
+def test_columns_that_come_first_give_way_to_the_others() -> None:
+    rows = [("x" * 20, "y" * 20, "z" * 20)]
+    assert columns(rows, 60, first=[[1], [2]]) == [f"{'x' * 20}  {'y' * 15}…  {'z' * 20}"]
+    assert columns(rows, 50, first=[[1], [2]]) == [f"{'x' * 20}  {'y' * 11}…  {'z' * 13}…"]
+    assert columns(rows, 40, first=[[1], [2]]) == [f"{'x' * 11}…  {'y' * 11}…  {'z' * 11}…"]
+
+
+def test_spare_columns_get_what_room_there_is_in_their_order() -> None:
+    rows = [("id", "x" * 30, "long" * 5, "short")]
+
+    def left_out(room: int) -> set[int]:
+        return without_room(rows, room, spare=[2, 3], free=[1])
+
+    assert left_out(2 + 2 + MIN_WIDTH + 2 + 20 + 2 + 5) == set()
+    assert left_out(2 + 2 + MIN_WIDTH + 2 + 20 + 2 + 4) == {3}
+    assert left_out(2 + 2 + MIN_WIDTH + 2 + 19) == {2}
+    assert left_out(10) == {2, 3}
 
 
 @given(ROWS, st.integers(20, 120))
-def test_rows_fit_unless_all_columns_are_at_their_minimum(rows: list[list[str]], room: int) -> None:
-    least = len(rows[0]) * (MIN_WIDTH + len(GAP))
+def test_no_row_is_wrapped(rows: list[list[str]], room: int) -> None:
     for line in columns(rows, room):
-        assert cell_len(line) <= max(room, least)
+        assert cell_len(line) <= room
 
 
 @given(ROWS)

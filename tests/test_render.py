@@ -13,7 +13,7 @@ from oauthsync.overrides import Override
 from oauthsync.plan import Options
 from oauthsync.profiles import Profile
 from oauthsync.render import FOLD, Line, Renderer, counted, describe, summary
-from oauthsync.restore import Carried, Prepared
+from oauthsync.restore import Prepared
 from oauthsync.runs import NewStep, Run, Step
 from oauthsync.snapshots import Listing, Snapshot
 from oauthsync.sources import FromVariable
@@ -260,7 +260,7 @@ def test_what_is_in_use_says_by_how_many_as_far_as_the_api_tells() -> None:
         profile(3, shared_accounts_count=0, oem_customers_count="many"),
     ]
     steps = [(step("create", "done", source_id=each.id), each) for each in used]
-    told = Renderer().in_use(Carried(report(), steps)).splitlines()
+    told = Renderer().in_use(steps).splitlines()
     assert told[2:] == [
         "  > Acme  id 1 → 9  2 connections, 5 customers",
         "  > Acme  id 2 → 9  use unknown",

@@ -12,7 +12,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oauthsync.errors import UsageError
-from oauthsync.secrets_file import COLUMNS, MAX_SIZE, TEXT_MARK, fits, parse_rows, template
+from oauthsync.secrets_file import (
+    COLUMNS,
+    MAX_SIZE,
+    NOTE,
+    TEXT_MARK,
+    fits,
+    is_for_secrets,
+    parse_rows,
+    some,
+    template,
+    unused,
+)
 from tests.leaks import shown
 
 NOW = "2026-11-23T10:00:00Z"
@@ -22,7 +33,7 @@ HEADER = "provider,client_id,client_secret,token\n"
 
 def rows(text: str | bytes) -> list[tuple[str, str, str, str | None]]:
     data = text.encode() if isinstance(text, str) else text
-    entries = parse_rows(data, name="apps.csv", now=NOW)
+    entries = parse_rows(data, name="apps.csv", now=NOW).values()
     assert {entry.updated_at for entry in entries} <= {NOW}
     return [
         (*each.app, each.client_secret.reveal(), each.token.reveal() if each.token else None)
@@ -76,6 +87,54 @@ def test_a_spreadsheets_byte_order_mark_line_ends_and_blank_lines_are_no_content
 ) -> None:
     text = ("\ufeff" + HEADER + "slack,B,two,tok\n").replace("\n", line_end)
     assert rows(text) == [("slack", "B", "two", "tok")]
+
+
+def test_the_column_for_people_is_ignored_whatever_it_holds() -> None:
+    assert rows("profiles,provider,client_id,client_secret\n Acme ,slack,B,two\n") == [
+        ("slack", "B", "two", None)
+    ]
+    assert rows(json.dumps([item(profiles=[{"id": 7, "name": "Acme"}])])) == [
+        ("slack", "A", CANARY, None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (HEADER, True),
+        ('\ufeff"Provider";"Client ID";"Client Secret"\r\nslack;A;x', True),
+        ("client-secret\tprovider", True),
+        ('[{"provider": "slack", "client_secret" : "x"}]', True),
+        ("name,id\nclient_secret,7\n", False),
+        ('{"missing": [{"fields": ["client_secret"]}]}', False),
+        ('{"reason": "its client secret is missing"}', False),
+        ("", False),
+    ],
+)
+def test_a_file_for_secrets_is_known_by_its_column_or_key(head: str, expected: bool) -> None:
+    assert is_for_secrets(head.encode()) == expected
+    assert not is_for_secrets(b"\xff\xfe" + head.encode("utf-16-le"))
+
+
+def test_names_beyond_three_are_counted() -> None:
+    assert some(["a", "b", "c"]) == "a, b, c"
+    assert some(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+
+
+def test_a_row_that_nothing_uses_is_told_with_what_differs_in_case_alone() -> None:
+    text = HEADER + f"Asana,a1,{CANARY},\nslack,a2,{CANARY},\nbox,1.23E+10\u202e,{CANARY}x,\n"
+    found = parse_rows(text.replace("\u202e", "\u202ex").encode(), name="a", now=NOW)
+    used = {("asana", "A1"), ("slack", "a2"), ("box", None)}
+    assert unused(found, used) == [
+        "line 2: Asana a1; profiles have asana A1",
+        "line 4: box 1.23E+10\\u202ex",
+    ]
+
+
+def test_a_secret_in_the_place_of_the_client_id_is_not_told() -> None:
+    swapped = parse_rows(f"{HEADER}slack,{CANARY},a2,\n".encode(), name="a", now=NOW)
+    [line] = unused(swapped, {("slack", "a2")})
+    assert line == "line 2: its client_secret is a profile's client id: are the two swapped?"
 
 
 def test_a_byte_order_mark_before_json_is_no_content() -> None:
@@ -161,11 +220,12 @@ def test_a_template_loads_under_the_same_apps_and_holds_nothing_that_a_spreadshe
     apps: list[tuple[str, str]], token: bool
 ) -> None:
     assert all(map(fits, apps))
-    [header, *lines] = csv.reader(io.StringIO(template(apps, token=token)))
-    assert header == [*COLUMNS[: 3 + token]]
+    names = {app: [app[1], " a\n"] for app in apps}
+    [header, *lines] = csv.reader(io.StringIO(template(names, token=token)))
+    assert header == [*COLUMNS[: 3 + token], NOTE]
     for line in lines:
-        assert all(re.match("[A-Za-z']", cell) for cell in line[:2])
-        assert not any(line[2:])
+        assert all(re.match("[A-Za-z']", cell) for cell in [*line[:2], line[-1]])
+        assert not any(line[2:-1])
         line[2] = "secret"
     text = io.StringIO()
     csv.writer(text, delimiter=";").writerows([header, *lines])

@@ -476,6 +476,19 @@ def test_the_hint_is_silent_about_a_generation_before_that_does_not_open(path: P
     assert "copy it to" not in str(refused(path, KEY).hint)
 
 
+def test_the_generation_before_is_named_also_before_there_is_a_key(path: Path) -> None:
+    sidecar.update(path, KEY, [entry("a")])
+    sidecar.update(path, KEY, [entry("b")])
+    path.write_bytes(b"")
+    with pytest.raises(SidecarError, match="does not open") as caught:
+        sidecar.sealed_with_passphrase(path)
+    assert f"copy it to {path}" in str(caught.value.hint)
+    previous(path).write_bytes(b"")
+    with pytest.raises(SidecarError, match="does not open") as caught:
+        sidecar.sealed_with_passphrase(path)
+    assert "copy it to" not in str(caught.value.hint)
+
+
 def test_a_damaged_sidecar_is_not_overwritten(path: Path) -> None:
     sidecar.update(path, KEY, [entry("a")])
     sidecar.update(path, KEY, [entry("b")])

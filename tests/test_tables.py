@@ -175,4 +175,5 @@ def test_a_table_is_a_table(tmp_path: Path, value: str) -> None:
 
 def test_a_suggestion_is_the_nearest_word_or_all() -> None:
     assert suggestion("porod", ("dev", "prod")) == "did you mean prod?"
+    assert suggestion("PROD", ("dev", "prod")) == "did you mean prod?"
     assert suggestion("x", ("dev", "prod")) == "known are: dev, prod"

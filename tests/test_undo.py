@@ -26,7 +26,12 @@ def undone(
 ) -> tuple[list[tuple[str, int | None]], list[str]]:
     """The steps as (action, id), and the reasons of what is left."""
     found = undo.make(
-        steps, by_id(there), by_id(before), Everything() if apps is None else apps, force=force
+        steps,
+        by_id(there),
+        by_id(before),
+        Everything() if apps is None else apps,
+        force=force,
+        safety_snapshot=12,
     )
     return [(s.action, s.target_id) for s in found.steps], [left.reason for left in found.left]
 
@@ -48,6 +53,7 @@ def test_what_was_updated_gets_its_earlier_state_back() -> None:
         by_id([earlier]),
         frozenset({("hubspot", "old app")}),
         force=False,
+        safety_snapshot=12,
     )
     [found] = made.steps
     assert (found.action, found.target_id, found.name) == ("update", 1, "old")
@@ -94,7 +100,7 @@ def test_what_was_put_back_already_needs_no_undoing() -> None:
             [profile(1)],
             "earlier one is not known",
         ),
-        (step("delete", 1, state="done"), [], [profile(1)], "it was deleted"),
+        (step("delete", 7, state="done"), [], [profile(7)], "`oauthsync import 12 --id 7`"),
     ],
 )
 def test_what_cannot_be_undone_is_left_with_the_reason(
@@ -103,6 +109,14 @@ def test_what_cannot_be_undone_is_left_with_the_reason(
     steps, [left] = undone([done], there, before)
     assert steps == []
     assert reason in left
+
+
+def test_what_was_deleted_is_not_promised_back_from_a_snapshot_that_was_pruned() -> None:
+    deleted = step("delete", 7, state="done")
+    made = undo.make([deleted], {}, {}, Everything(), force=True, safety_snapshot=None)
+    [left] = made.left
+    assert "was pruned" in left.reason
+    assert not left.takes_force
 
 
 def test_without_the_secret_of_its_earlier_client_id_an_update_stays() -> None:
@@ -149,7 +163,7 @@ def test_undoing_a_run_brings_back_what_was_there_before(
     run: tuple[list[Step], dict[int, Profile], dict[int, Profile]],
 ) -> None:
     steps, before, target = run
-    made = undo.make(steps, target, before, Everything(), force=False)
+    made = undo.make(steps, target, before, Everything(), force=False, safety_snapshot=12)
     for new in made.steps:
         assert new.target_id is not None
         if new.action == "delete":
@@ -160,4 +174,5 @@ def test_undoing_a_run_brings_back_what_was_there_before(
     # What is left has nothing but its secret changed.
     assert all(before[left.target_id or 0] == target[left.target_id or 0] for left in made.left)
     # And then there is nothing more to do.
-    assert undo.make(steps, target, before, Everything(), force=False).steps == ()
+    again = undo.make(steps, target, before, Everything(), force=False, safety_snapshot=12)
+    assert again.steps == ()

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oauthsync.cli.common import EXIT_DIFFERENT, EXIT_INCOMPLETE, Session, common_options
+from oauthsync.cli.common import (
+    EXIT_DIFFERENT,
+    EXIT_INCOMPLETE,
+    Session,
+    common_options,
+    complete_snapshot,
+    complete_workspace,
+)
 
 if TYPE_CHECKING:
     from oauthsync.backup import Backup, Exported, Failed
@@ -16,13 +23,18 @@ if TYPE_CHECKING:
 
 LIVE = "live"
 
-of_workspace = click.option("--workspace", metavar="WORKSPACE", help="Only this workspace's.")
+of_workspace = click.option(
+    "--workspace",
+    metavar="WORKSPACE",
+    help="Only this workspace's.",
+    shell_complete=complete_workspace,
+)
 of_provider = click.option("--provider", metavar="P", help="Only this provider's profiles.")
 of_name = click.option("--name", metavar="GLOB", default="*", help="Only profiles named so.")
 
 
 @click.command("export")
-@click.argument("workspaces", nargs=-1, metavar="[WORKSPACE]...")
+@click.argument("workspaces", nargs=-1, metavar="[WORKSPACE]...", shell_complete=complete_workspace)
 @click.option("--all", "every", is_flag=True, help="Every workspace of oauthsync.toml.")
 @common_options
 def export_command(session: Session, workspaces: tuple[str, ...], every: bool) -> int:
@@ -83,6 +95,7 @@ def _report_export(
                 for s in snapshots
             ],
             none="nothing was exported",
+            spare=("added", "changed", "removed", "requests"),
         ),
     )
     for exported in done:
@@ -125,6 +138,8 @@ def snapshots_command(session: Session, workspace: str | None) -> None:
 
     with session.backup() as backup:
         found = backup.snapshots().all(workspace)
+        if not found:
+            session.check_workspace(backup, workspace)
     headers = ("id", "workspace", "taken at", "kind", "profiles", "added", "changed", "removed")
     session.answer(
         {"snapshots": [documents.snapshot(each) for each in found]},
@@ -135,12 +150,13 @@ def snapshots_command(session: Session, workspace: str | None) -> None:
                 for s in found
             ],
             none="no snapshots",
+            spare=("profiles", "kind", "added", "changed", "removed"),
         ),
     )
 
 
 @click.command("show")
-@click.argument("snapshot", default="latest")
+@click.argument("snapshot", default="latest", shell_complete=complete_snapshot)
 @of_workspace
 @of_provider
 @of_name
@@ -156,9 +172,11 @@ def show_command(
     with session.backup() as backup:
         snapshots = backup.snapshots()
         found = session.find(backup, snapshot, workspace)
+        held = snapshots.profiles(found)
+        session.check_provider(provider, (profile.provider for profile in held))
         profiles = [
             profile
-            for profile in snapshots.profiles(found)
+            for profile in held
             if provider in (None, profile.provider) and fnmatchcase(profile.name, name)
         ]
     session.answer(
@@ -173,13 +191,18 @@ def show_command(
                 for p in profiles
             ],
             none="no profiles",
+            spare=("uses",),
         ),
     )
 
 
+def _complete_side(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    return complete_snapshot(ctx, param, incomplete) + [LIVE] * LIVE.startswith(incomplete)
+
+
 @click.command("diff")
-@click.argument("old", metavar="[FROM]", default="latest")
-@click.argument("new", metavar="[TO]", default=LIVE)
+@click.argument("old", metavar="[FROM]", default="latest", shell_complete=_complete_side)
+@click.argument("new", metavar="[TO]", default=LIVE, shell_complete=_complete_side)
 @of_workspace
 @click.option("--exit-code", is_flag=True, help="Exit with 4 where there are differences.")
 @common_options
@@ -239,6 +262,8 @@ def log_command(session: Session, workspace: str | None, provider: str | None, n
         snapshots = backup.snapshots()
         entries = list(snapshots.log(workspace, provider, name))
         exports = [each for each in snapshots.all(workspace) if each.kind == "export"]
+        if not exports:
+            session.check_workspace(backup, workspace)
     newest = {each.workspace: each for each in reversed(exports)}
     session.answer(
         {"log": [documents.log_entry(entry) for entry in entries]},

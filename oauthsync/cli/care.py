@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oauthsync.cli.common import Session, common_options
+from oauthsync.cli.common import F, Session, common_options
 from oauthsync.errors import SidecarError, StoreError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from oauthsync.backup import Backup
-    from oauthsync.checks import Checked, SnapshotCheck
+    from oauthsync.checks import Checked, SnapshotCheck, Vanished
     from oauthsync.render import Renderer
     from oauthsync.snapshots import Pruned, Snapshot
     from oauthsync.strictjson import Json
@@ -34,6 +36,7 @@ def check_command(session: Session) -> None:
         snapshots = {each.id: each for each in backup.snapshots().all()}
         apps, closed = _apps(session, backup)
         found = checks.check(backup.database(), apps or ())
+        lacking = {} if apps is None else _lacking(backup, found, apps)
     knows = apps is not None
     session.answer(
         {
@@ -41,7 +44,7 @@ def check_command(session: Session) -> None:
             "problems": [*found.problems, *([str(closed)] if closed else [])],
             "snapshots": [_to_json(each, knows=knows) for each in found.snapshots],
         },
-        lambda renderer: _table(renderer, found, snapshots, knows=knows),
+        lambda renderer: _table(renderer, found, snapshots, knows=knows) + _told(lacking),
     )
     if not found.ok:
         raise _damaged(session, found)
@@ -89,7 +92,40 @@ def _table(
         if each.id in snapshots
     ]
     headers = ("id", "workspace", "taken at", "state", "restorable", "missing")
-    return renderer.table(headers, rows, none="there is no snapshot")
+    return renderer.table(
+        headers, rows, none="there is no snapshot", spare=("restorable", "taken at")
+    )
+
+
+def _lacking(
+    backup: "Backup", found: "Checked", apps: "frozenset[tuple[str, str]]"
+) -> dict[int, set[tuple[str, str]]]:
+    """The apps whose secrets the newest export of a workspace lacks, by the ids of the exports."""
+    from oauthsync.missing import missing_apps
+
+    snapshots = backup.snapshots()
+    newest = {each.workspace: each for each in reversed(snapshots.all()) if each.kind == "export"}
+    incomplete = {each.id for each in found.snapshots if each.ok and each.missing}
+    lacking = {
+        each.id: {app.key for app in missing_apps(snapshots.profiles(each), apps)}
+        for each in newest.values()
+        if each.id in incomplete
+    }
+    return {snapshot: missing for snapshot, missing in lacking.items() if missing}
+
+
+def _told(lacking: dict[int, set[tuple[str, str]]]) -> str:
+    """What is missing, in a line; nothing where nothing is."""
+    from oauthsync.text import count_of
+
+    if not lacking:
+        return ""
+    which = str(next(iter(lacking))) if len(lacking) == 1 else "SNAPSHOT"
+    return (
+        f"\n{count_of(len(set().union(*lacking.values())), 'secret')} missing for the newest"
+        f" exports: `oauthsync secrets missing {which}` names them, and --exit-code tells it to a"
+        " script"
+    )
 
 
 def _damaged(session: Session, found: "Checked") -> StoreError:
@@ -104,19 +140,15 @@ def _damaged(session: Session, found: "Checked") -> StoreError:
     )
 
 
+def _keep(what: str, text: str) -> "Callable[[F], F]":
+    return click.option(f"--keep-{what}", type=click.IntRange(0), default=0, metavar="N", help=text)
+
+
 @click.command("prune")
-@click.option(
-    "--keep-last", type=click.IntRange(0), default=0, help="The last N exports (default: 0)."
-)
-@click.option(
-    "--keep-daily", type=click.IntRange(0), default=0, help="The newest of N days (default: 0)."
-)
-@click.option(
-    "--keep-weekly", type=click.IntRange(0), default=0, help="The newest of N weeks (default: 0)."
-)
-@click.option(
-    "--keep-monthly", type=click.IntRange(0), default=0, help="The newest of N months (default: 0)."
-)
+@_keep("last", "The last N exports (default: 0).")
+@_keep("daily", "The newest of N days (default: 0).")
+@_keep("weekly", "The newest of N weeks (default: 0).")
+@_keep("monthly", "The newest of N months (default: 0).")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @common_options
 def prune_command(
@@ -133,10 +165,13 @@ def prune_command(
     workspace's newest export, what an unfinished run needs, and the safety snapshots that are newer
     than the oldest export that is kept. Refused while an import runs.
 
+    A lost profile that no snapshot has any more then is a warning.
+
     \b
-    --json: {"kept": [ID, ...], "removed": [ID, ...], "reclaimed": BYTES, "dry_run": BOOL}
+    --json: {"kept": [ID, ...], "removed": [ID, ...], "reclaimed": BYTES, "dry_run": BOOL,
+             "lost": [{"workspace", "id", "provider", "name", "snapshot": ID}, ...]}
     """
-    from oauthsync import files
+    from oauthsync import checks, files
     from oauthsync.restore import FOLDER_LOCK
     from oauthsync.retention import Policy
 
@@ -144,15 +179,59 @@ def prune_command(
     with session.backup() as backup:
         snapshots = backup.snapshots()
         with files.locked(backup.folder / FOLDER_LOCK, what=f"the folder {backup.folder}"):
+            vanished = checks.vanished(backup.database())
             pruned = snapshots.prune(policy, dry_run=dry_run)
+    lost = _lost(pruned, vanished)
+    for snapshot in pruned.removed:
+        if profiles := [profile for profile, last in lost if last == snapshot.id]:
+            _warn_of_loss(session, snapshot, profiles, dry_run=dry_run)
     session.answer(
         {
             "kept": [each.id for each in pruned.kept],
             "removed": [each.id for each in pruned.removed],
             "reclaimed": pruned.bytes,
             "dry_run": dry_run,
+            "lost": [
+                {
+                    "workspace": profile.workspace,
+                    "id": profile.id,
+                    "provider": profile.provider,
+                    "name": profile.name,
+                    "snapshot": last,
+                }
+                for profile, last in lost
+            ],
         },
         lambda renderer: _pruned(renderer, pruned, dry_run=dry_run),
+    )
+
+
+def _lost(pruned: "Pruned", vanished: "Sequence[Vanished]") -> "list[tuple[Vanished, int]]":
+    """The vanished profiles that no snapshot has when these are removed, and the last that had."""
+    found = []
+    for profile in vanished:
+        kept, removed = (
+            [each.id for each in group if each.workspace == profile.workspace]
+            for group in (pruned.kept, pruned.removed)
+        )
+        if not any(map(profile.is_in, kept)) and (had := [*filter(profile.is_in, removed)]):
+            found.append((profile, max(had)))
+    return found
+
+
+def _warn_of_loss(
+    session: Session, snapshot: "Snapshot", profiles: "Sequence[Vanished]", *, dry_run: bool
+) -> None:
+    from oauthsync.render import describe
+    from oauthsync.text import count_of
+
+    what = f"snapshot {snapshot.id} of {snapshot.workspace} ({snapshot.taken_at})"
+    goes = "is the last one that has" if dry_run else "was the last one that had"
+    told = session.folded([describe(profile) for profile in profiles])
+    hint = f"\n`oauthsync plan {snapshot.id}` shows what would bring them back" * dry_run
+    session.warn(
+        f"{what} {goes} {count_of(len(profiles), 'profile')} gone from the workspace since:\n"
+        f"{told}{hint}"
     )
 
 
@@ -163,7 +242,8 @@ def _pruned(renderer: "Renderer", pruned: "Pruned", *, dry_run: bool) -> str:
         for word, group in zip(words, (pruned.kept, pruned.removed), strict=True)
         for each in group
     ]
-    table = renderer.table(("id", "workspace", "taken at", "kind", "profiles", ""), rows)
+    headers = ("id", "workspace", "taken at", "kind", "profiles", "")
+    table = renderer.table(headers, rows, spare=("kind", "profiles"))
     counts = f"{len(pruned.kept)} {words[0]}, {len(pruned.removed)} {words[1]}"
     return f"{table}\n{counts}; {_size(pruned.bytes)} {'to be ' * dry_run}reclaimed"
 

@@ -1,5 +1,6 @@
 """What the modules of all commands share: the common options, and what else comes with them."""
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -10,12 +11,29 @@ import click
 from oauthsync.cli.run import Called
 from oauthsync.cli.run import run as run  # for whoever calls a command in its own process
 from oauthsync.cli.session import Session as Session
-from oauthsync.errors import IncompleteError, UsageError
+from oauthsync.errors import IncompleteError, OauthsyncError, UsageError
 
 EXIT_DIFFERENT = 4
 EXIT_INCOMPLETE = IncompleteError.exit_code
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def complete_workspace(ctx: click.Context, _param: object, incomplete: str) -> list[str]:
+    """The names of workspaces that a word may become; no workspace and no token source is asked."""
+    from oauthsync import config
+
+    try:
+        folder = Path(ctx.params.get("folder") or os.environ.get("OAUTHSYNC_DIR") or ".")
+        names = config.load(folder.expanduser(), os.environ, Path.home()).names()
+    except (OauthsyncError, OSError, RuntimeError):
+        return []  # a shell that completes a word has no place to tell of it
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_snapshot(_ctx: click.Context, _param: object, incomplete: str) -> list[str]:
+    """The words for a snapshot that a word may become."""
+    return [word for word in ("latest", "latest~1") if word.startswith(incomplete)]
 
 
 def common_options(function: F) -> F:
@@ -24,7 +42,7 @@ def common_options(function: F) -> F:
     @click.option(
         "--dir",
         "folder",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, file_okay=False),
         envvar="OAUTHSYNC_DIR",
         default=".",
         help="The backup folder (default: OAUTHSYNC_DIR, else the current folder).",

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from oauthsync.cli.common import Session, common_options, read_input
+from oauthsync.cli.common import (
+    Session,
+    common_options,
+    complete_snapshot,
+    complete_workspace,
+    read_input,
+)
 from oauthsync.errors import FileError, UsageError
 from oauthsync.text import count_of, inline
 
@@ -31,12 +37,14 @@ _PLAN_OPTIONS = (
         "source",
         metavar="WORKSPACE",
         help="Whose snapshot (default: the default workspace).",
+        shell_complete=complete_workspace,
     ),
     click.option(
         "--to",
         "target",
         metavar="WORKSPACE",
         help="The target (default: the snapshot's own workspace).",
+        shell_complete=complete_workspace,
     ),
     click.option("--only", multiple=True, metavar="GLOB", help="Profiles named so; repeatable."),
     click.option("--provider", multiple=True, metavar="P", help="A provider's; repeatable."),
@@ -125,7 +133,7 @@ def _overrides(file: Path | None) -> "tuple[Override, ...]":
 
 
 @click.command("plan")
-@click.argument("snapshot", default="latest")
+@click.argument("snapshot", default="latest", shell_complete=complete_snapshot)
 @plan_options
 @click.option(
     "-o",

@@ -213,6 +213,9 @@ def _document(run: "Run", done: "Step", profile: "Profile | None") -> "dict[str,
 
 def _told(renderer: "Renderer", run: "Run", done: "Step", profile: "Profile | None") -> str:
     head = f"{_DONE[done.action]}: id {done.target_id}, run {run.id}"
+    if done.action == "delete":
+        again = f"`oauthsync import {run.safety_snapshot} --id {done.target_id}`"
+        return f"{head}; {again} creates it anew, with a new id"
     return f"{head}\n{_table(renderer, profile)}" if profile else head
 
 

@@ -174,9 +174,11 @@ def _report(session: Session, carried: "Carried") -> int:
     run, report = carried.report.run, carried.report
 
     def text(renderer: "Renderer") -> str:
-        return "\n".join(
-            [renderer.run(report), *([renderer.in_use(carried)] if carried.in_use else [])]
-        )
+        told = [renderer.run(report)]
+        if carried.in_use:
+            told.append(renderer.in_use(carried.in_use))
+            told.append(f"`oauthsync runs show {run.id} -v` shows all of this again")
+        return "\n".join(told)
 
     session.report(documents.carried(carried), text)
     if report.findings:
@@ -204,7 +206,10 @@ def resume_command(session: Session, run: int | None) -> int:
     with session.backup() as backup:
         found = find_run(backup, run, unfinished=True)
         if found.state in ("complete", "undone"):
-            raise UsageError(f"run {found.id} is {found.state}: there is nothing to carry on")
+            raise UsageError(
+                f"run {found.id} is {found.state}: there is nothing to carry on",
+                hint=f"`oauthsync runs show {found.id}` shows what it did",
+            )
         with open_session(backup, backup.workspace(found.target)) as writing:
             carried = writing.resume(found)
     return _report(session, carried)
@@ -213,6 +218,8 @@ def resume_command(session: Session, run: int | None) -> int:
 def _check_can_be_undone(run: "Run") -> None:
     hint = "name another one: `oauthsync runs` lists them"
     if run.kind == "undo":
+        if run.state != "complete":
+            hint = f"`oauthsync resume {run.id}` carries it on"
         raise UsageError(f"run {run.id} is itself the undo of run {run.undoes}", hint=hint)
     if run.state == "undone":
         raise UsageError(f"run {run.id} is undone already", hint=hint)
@@ -250,6 +257,7 @@ def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> i
     if plan.left:
         raise IncompleteError(
             f"undo left {count_of(len(plan.left), 'profile')} untouched",
-            hint="undo says why; --force also deletes what is in use",
+            hint="the reason stands below each"
+            + "; --force also deletes what is in use" * any(each.takes_force for each in plan.left),
         )
     return code

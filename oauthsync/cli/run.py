@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,27 @@ SOON = 0.5
 """Seconds after an interruption; who still waits then is told why, and what to do."""
 
 _WAIT = b"\ninterrupted: finishing what is under way; press Ctrl-C once more to cut it off\n"
+
+
+_CLICKS_WORDS = (
+    (r"is not a valid integer( range)?", "is not a whole number"),
+    (r"is not a valid float( range)?", "is not a number"),
+    (r"is not in the range x>=(\S+)", r"is less than \1"),
+    (r"is not in the range (\S+?)<=x<=(\S+)", r"is not from \1 to \2"),
+    (r"File (.*) is a directory", r"\1 is a folder, and no file"),
+    (r"Directory (.*) is a file", r"\1 is a file, and no folder"),
+    (r"'\[(\w+)\]'", r"'\1'"),
+)
+"""What click says of a value that is not taken, and the plain words for it."""
+
+_SURPLUS = re.compile(
+    r"no such command '(.*)'|got unexpected extra argument \((.*)\)", re.IGNORECASE
+)
+
+_SHELL = click.core.ParameterSource.ENVIRONMENT
+
+_ABOUT_ONE = {"snapshots": "show", "runs": "runs show", "profiles": "profiles get"}
+"""Commands that are about all, and what shows the one with an id."""
 
 
 class Called:
@@ -118,7 +140,7 @@ def _wrong_usage(error: click.ClickException) -> tuple[str, str, int]:
     """What is told of an error of click's, in the style of our own."""
     message = error.format_message().removesuffix(".")
     context = error.ctx if isinstance(error, click.UsageError) else None
-    path = context.command_path if context else "oauthsync"
+    path = context.command_path if context else "oauthsync COMMAND"
     hint = f"`{path} --help` shows what it takes"
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         message = "the command is missing"  # and not the whole help
@@ -127,7 +149,29 @@ def _wrong_usage(error: click.ClickException) -> tuple[str, str, int]:
     ):
         message = f"no such option {error.option_name!r} before a command's name"
         hint = f"options come after it: `{path} COMMAND {error.option_name}`"
+    elif isinstance(error, click.BadParameter):
+        for clicks, plain in _CLICKS_WORDS:
+            message = re.sub(clicks, plain, message)
+        if (
+            context
+            and error.param
+            and context.get_parameter_source(str(error.param.name)) is _SHELL
+        ):
+            message = message.replace(f"'{error.param.opts[0]}'", str(error.param.envvar), 1)
+    elif context and (surplus := _SURPLUS.fullmatch(message)):
+        hint = _meant(context.command, path, surplus[1] or surplus[2]) or hint
     return message[:1].lower() + message[1:], hint, error.exit_code
+
+
+def _meant(command: click.Command, path: str, word: str) -> str | None:
+    """What a word may have been meant for that the command does not take."""
+    if word.isdecimal() and command.name in _ABOUT_ONE:
+        return f"`oauthsync {_ABOUT_ONE[command.name]} {word}` shows the one with that id"
+    if any("--workspace" in each.opts for each in command.params):
+        from shlex import quote
+
+        return f"a workspace is named by an option: `{path} --workspace {quote(word)}`"
+    return None
 
 
 def _defect(error: BaseException) -> tuple[str, str, int]:

@@ -9,6 +9,7 @@ from oauthsync.cli.common import Session, common_options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from oauthsync.render import Renderer
     from oauthsync.runs import Step
     from oauthsync.strictjson import Json
 
@@ -32,6 +33,7 @@ def runs_command(ctx: click.Context, session: Session) -> None:
             [*(name.replace("_", " ") for name in columns), "steps"],
             [[*(run[name] for name in columns), _steps(run)] for run in found],
             none="no runs",
+            spare=("started at", "steps", "kind", "snapshot"),
         ),
     )
 
@@ -49,21 +51,34 @@ def _steps(run: "dict[str, Json]") -> str:
 @click.option("--id-map", is_flag=True, help="Print source_id,target_id as CSV.")
 @common_options
 def show_command(session: Session, run: int, id_map: bool) -> None:
-    """Show one run and its steps."""
+    """Show one run, its steps, and what has to be re-pointed after it."""
     from oauthsync import documents
+    from oauthsync.runs import in_use
 
     with session.backup() as backup:
-        journal = backup.journal()
+        journal, snapshots = backup.journal(), backup.snapshots()
         found, steps = journal.run(run), journal.steps(run)
+        used = []
+        if not id_map:
+            used = in_use(found, steps, lambda each: snapshots.profiles(snapshots.get(each)))
     if id_map:
         ids = documents.id_map(steps)
         lines = ["source_id,target_id", *(f"{source},{target}" for source, target in ids.items())]
         session.answer({"id_map": ids}, lambda _: "\n".join(lines))
         return
     document = documents.run(found, steps)
+
+    def text(renderer: "Renderer") -> str:
+        told = [_told(document), _table(renderer, steps)]
+        return "\n\n".join([*told, *([renderer.in_use(used)] if used else [])])
+
     session.answer(
-        {**document, "steps": [documents.run_step(step) for step in steps]},
-        lambda renderer: f"{_told(document)}\n\n{renderer.table(*_table(steps), none='no steps')}",
+        {
+            **document,
+            "steps": [documents.run_step(step) for step in steps],
+            "in_use": documents.in_use(used),
+        },
+        text,
     )
 
 
@@ -81,9 +96,10 @@ def _word(value: "Json") -> str:
     return inline(str(value))
 
 
-def _table(steps: "Sequence[Step]") -> tuple[list[str], list[tuple[object, ...]]]:
-    headers = ["action", "state", "source id", "target id", "provider", "name", "error"]
-    rows: list[tuple[object, ...]] = [
-        (s.action, s.state, s.source_id, s.target_id, s.provider, s.name, s.error) for s in steps
-    ]
-    return headers, rows
+def _table(renderer: "Renderer", steps: "Sequence[Step]") -> str:
+    return renderer.table(
+        ("action", "state", "source id", "target id", "provider", "name", "error"),
+        [(s.action, s.state, s.source_id, s.target_id, s.provider, s.name, s.error) for s in steps],
+        none="no steps",
+        spare=("source id", "provider"),
+    )

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from oauthsync.cli.common import EXIT_DIFFERENT, Session, common_options, read_input
-from oauthsync.errors import UsageError
+from oauthsync.errors import StoreError, UsageError
+from oauthsync.text import count_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from oauthsync.backup import Backup
     from oauthsync.missing import MissingApp
@@ -74,7 +75,7 @@ def fill_command(session: Session, snapshot: str, workspace: str | None) -> None
     with session.backup() as backup:
         missing = _missing(session, backup, snapshot, workspace)
         if missing:
-            _ = backup.key  # of a new sidecar: asked for before anything that it is to seal
+            _key_first(backup)
         stored = _fill(session, backup, missing)
     left = len(missing) - stored
     session.report(
@@ -85,13 +86,15 @@ def fill_command(session: Session, snapshot: str, workspace: str | None) -> None
 
 def _fill(session: Session, backup: "Backup", missing: "Sequence[MissingApp]") -> int:
     """Ask for each secret and store it; how many were stored."""
+    from oauthsync.secrets_file import some
+
     done: set[tuple[str, str]] = set()
     for number, app in enumerate(missing, 1):
         if app.key in done:
             continue
-        names = [profile.name for profile in app.profiles]
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        session.say(f"{number} of {len(missing)}, used by {', '.join(names[:3])}{more}")
+        session.interrupted = f"{len(done)} stored; call the same command again to go on"
+        names = some([profile.name for profile in app.profiles])
+        session.say(f"{number} of {len(missing)}, used by {names}")
         secret, token = _asked(session, app.provider, app.client_id, with_token=False)
         if not secret:
             session.say("left out")
@@ -123,25 +126,59 @@ def load_command(session: Session, file: Path) -> None:
     """File the secrets of a CSV or JSON FILE (`-` is stdin), all of them or none.
 
     Columns: provider, client_id, client_secret and, optionally, token; `oauthsync secrets missing
-    --csv` writes a file to fill in. There, an apostrophe before a client id that starts with no
-    letter is not part of it, but keeps spreadsheets from taking it for a number or a formula.
+    --csv` writes a file to fill in, with a column profiles, which is ignored here. In a CSV, an
+    apostrophe before a client id that starts with no letter is not part of it, but keeps
+    spreadsheets from taking it for a number or a formula.
     """
     from oauthsync.clock import timestamp
     from oauthsync.secrets_file import MAX_SIZE, parse_rows
 
     name = "stdin" if file == STDIN else str(file)
     text = _read_stdin(MAX_SIZE) if file == STDIN else read_input(file, MAX_SIZE)
-    loaded = replaced = 0
+    replaced = 0
     with session.backup() as backup:
-        if entries := parse_rows(text, name=name, now=timestamp(backup.clock.now())):
+        if rows := parse_rows(text, name=name, now=timestamp(backup.clock.now())):
             if session.interactive:
                 _open_first(backup)
-            saved = _save(session, backup, entries)
-            loaded, replaced = saved.added + saved.replaced + saved.unchanged, saved.replaced
-    session.report(
-        {"loaded": loaded, "replaced": replaced},
-        lambda _: f"{loaded} loaded, {replaced} of them replaced",
-    )
+            replaced = _save(session, backup, list(rows.values())).replaced
+        session.report(
+            {"loaded": len(rows), "replaced": replaced},
+            lambda _: f"{len(rows)} loaded, {replaced} of them replaced",
+        )
+        _warn_of_unused(session, backup, rows)
+    if rows and file != STDIN:
+        session.say(f"{file} still holds these secrets, and nothing protects it: delete it")
+
+
+def _warn_of_unused(session: Session, backup: "Backup", rows: "Mapping[str, Entry]") -> None:
+    """Name the rows for apps that no snapshot knows: a secret is found by its exact app alone."""
+    from oauthsync.secrets_file import unused
+
+    if not backup.config.database.exists():
+        return
+    try:
+        used = _apps_in_use(backup)
+    except StoreError as error:
+        session.warn(f"stored, but whether any profile uses them is not known: {error}")
+        return
+    if used and (lines := unused(rows, used)):
+        session.warn(
+            f"{count_of(len(lines), 'row')} stored for what no profile of any snapshot uses:\n"
+            f"{session.folded(lines)}\n"
+            "compare them with `oauthsync secrets missing`, letter by letter;"
+            " `oauthsync secrets remove` takes one out"
+        )
+
+
+def _apps_in_use(backup: "Backup") -> set[tuple[str, str | None]]:
+    """The apps of all profiles of all exports, and of the newest safety snapshots."""
+    snapshots = backup.snapshots()
+    newest = {(each.workspace, each.kind): each for each in reversed(snapshots.all())}
+    found = {profile.app for each in newest.values() for profile in snapshots.profiles(each)}
+    for entry in snapshots.log(None):  # what is in earlier ones alone was removed or changed since
+        found |= {profile.app for profile in entry.difference.removed}
+        found |= {change.old.app for change in entry.difference.changed}
+    return found
 
 
 @secrets_command.command("list")
@@ -179,7 +216,7 @@ def missing_command(
     with session.backup() as backup:
         missing = _missing(session, backup, snapshot, workspace)
     if as_csv:
-        _print_template(session, [app.key for app in missing])
+        _print_template(session, missing)
         return EXIT_DIFFERENT if exit_code and missing else 0
     session.answer(
         {"missing": [documents.missing(app) for app in missing]},
@@ -192,14 +229,15 @@ def missing_command(
     return EXIT_DIFFERENT if exit_code and missing else 0
 
 
-def _print_template(session: Session, apps: "Sequence[tuple[str, str]]") -> None:
+def _print_template(session: Session, missing: "Sequence[MissingApp]") -> None:
     """Print a CSV with a row for each app whose secrets are to be filled in."""
     from oauthsync import secrets_file
 
-    fitting = [app for app in apps if secrets_file.fits(app)]
+    apps = {app.key: [profile.name for profile in app.profiles] for app in missing}
+    fitting = {app: names for app, names in apps.items() if secrets_file.fits(app)}
     with_token = any(provider in TOKEN_PROVIDERS for provider, _ in fitting)
     session.answer({}, lambda _: secrets_file.template(fitting, token=with_token))
-    for provider, client_id in sorted(set(apps).difference(fitting)):
+    for provider, client_id in sorted(apps.keys() - fitting.keys()):
         session.warn(
             f"{provider!r} {client_id!r} does not fit into a CSV as it is:"
             " `oauthsync secrets set` files its secret"
@@ -239,7 +277,6 @@ def rekey_command(session: Session, by_passphrase: bool, recipients: tuple[str, 
     Without an option, the recipients of oauthsync.toml are taken or, without those, a passphrase.
     """
     from oauthsync import sidecar
-    from oauthsync.text import count_of
 
     if by_passphrase and recipients:
         raise click.UsageError("give --passphrase or --recipient, not both")
@@ -313,9 +350,17 @@ def _needs_a_person(session: Session, instead: str) -> None:
         raise UsageError("nobody is there to type a secret", hint=instead)
 
 
+def _key_first(backup: "Backup") -> None:
+    """Have the key of a new sidecar asked for before anything is typed that it is to seal."""
+    from oauthsync import sidecar
+
+    sidecar.check_not_lost(backup.config.sidecar)
+    _ = backup.key
+
+
 def _open_first(backup: "Backup") -> None:
     """Have the key asked for, and tried, before anything is typed that a wrong one would lose."""
-    _ = backup.key
+    _key_first(backup)
     backup.apps()
 
 

@@ -1,7 +1,7 @@
 """One call of a command, and how it talks to whoever called it."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from oauthsync.cli import terminal
@@ -63,7 +63,7 @@ class Session:
 
     def find(self, backup: "Backup", selector: str, workspace: str | None) -> "Snapshot":
         """The snapshot that is asked for; a warning where it may not be the one that is meant."""
-        found = backup.snapshots().find(selector, workspace)
+        found = backup.select(selector, workspace)
         default = backup.config.default_workspace or found.workspace
         if workspace is None and not selector.isdecimal() and found.workspace != default:
             self.warn(
@@ -71,6 +71,19 @@ class Session:
                 f" workspace is {default}: name one by --workspace"
             )
         return found
+
+    def check_workspace(self, backup: "Backup", name: str | None) -> None:
+        """Warn of a workspace that neither the configuration nor a snapshot has."""
+        if name is None or name in backup.config.workspaces:
+            return
+        known = {*backup.config.names(), *(each.workspace for each in backup.snapshots().all())}
+        if name not in known:
+            self.warn(f"there is no workspace {name!r}: {_suggestion(name, known)}")
+
+    def check_provider(self, name: str | None, known: Iterable[str]) -> None:
+        """Warn of a provider that none of these is: they are matched exactly."""
+        if name is not None and name not in (found := set(known)):
+            self.warn(f"there is no provider {name!r} here: {_suggestion(name, found)}")
 
     def _listen(self, event: "Event") -> None:
         """Show progress; the one event that something is wrong is a warning, once."""
@@ -170,6 +183,12 @@ class Session:
                 "nobody is there to be asked, so nothing was written", hint="add --yes to go ahead"
             )
         return terminal.confirm(question)
+
+
+def _suggestion(word: str, known: Iterable[str]) -> str:
+    from oauthsync.tables import suggestion
+
+    return suggestion(word, sorted(known))
 
 
 def _problem_of_new(passphrase: str) -> str | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from oauthsync.config import Workspace
     from oauthsync.diagnosis import Check
     from oauthsync.init import Answers, Setting
+    from oauthsync.sources import Source
 
 T = TypeVar("T")
 
@@ -55,15 +56,7 @@ def init_command(session: Session, no_check: bool, **options: Any) -> None:
     session.interrupted = "nothing was written"
     with session.backup() as backup:
         if (file := backup.folder / init.FILE).exists() or file.is_symlink():
-            lines = init.block(
-                options["workspace"] or "prod",
-                options["region"] or options["url"] or "eu",
-                _setting(backup, options, init.TOKEN_KEYS),
-            )
-            raise FileError(
-                f"there is a {file} already",
-                hint=f"to add a workspace, put lines like these at its end:\n\n{lines}\n",
-            )
+            raise _there_already(backup, options)
         answers = _answers(session, backup, options)
         workspace = init.check(answers, backup.folder, backup.config.sources)
         tried = not no_check and _try(session, backup, workspace)
@@ -73,6 +66,28 @@ def init_command(session: Session, no_check: bool, **options: Any) -> None:
         lambda _: f"wrote {file}" + ("; the token works" if tried else "; the token is not tried"),
     )
     session.say("next: `oauthsync export` takes a first snapshot")
+
+
+def _there_already(backup: "Backup", options: dict[str, Any]) -> FileError:
+    """What a person can do where there is a file; UsageError where that does not parse."""
+    from oauthsync import init
+
+    config = backup.config
+    name = options["workspace"] or "prod"
+    if config.defines_workspaces and name in config.workspaces:
+        return FileError(
+            f"{config.file} is there already, and has a workspace {name!r}",
+            hint="edit it there; `oauthsync init --workspace NAME` shows the lines for another one",
+        )
+    lines = init.block(
+        name,
+        options["region"] or options["url"] or "eu",
+        _setting(backup, options, init.TOKEN_KEYS),
+    )
+    return FileError(
+        f"{config.file} is there already",
+        hint=f"to add a workspace, put lines like these at its end:\n\n{lines}\n",
+    )
 
 
 def _answers(session: Session, backup: "Backup", options: dict[str, Any]) -> "Answers":
@@ -85,15 +100,21 @@ def _answers(session: Session, backup: "Backup", options: dict[str, Any]) -> "An
     name = options["workspace"]
     if not session.interactive:
         if name is None or place is None or token is None:
+            wanted = {
+                "--workspace": name,
+                "--region or --url": place,
+                "--token-env, --token-file or --token-command": token,
+            }
+            missing = [options for options, given in wanted.items() if given is None]
             raise UsageError(
-                "nobody is there to be asked, and the options do not say it all",
-                hint="give --workspace, --region or --url, and one of --token-env, --token-file"
-                " and --token-command",
+                "nobody is there to be asked for what no option says",
+                hint=f"give {', and '.join(missing)}",
             )
         return init.Answers(name, options[place], token, unlock, options["recipients"])
     name = name or _ask("What to call the workspace", "dev", init.check_name)
     where = options[place] if place else _ask_place()
     token = token or _ask_token(backup, name)
+    _warn_where_unset(session, init.check_token(token, backup.folder, backup.config.sources))
     unlock = unlock or _ask_unlock(backup, options["recipients"])
     return init.Answers(name, where, token, unlock, options["recipients"])
 
@@ -140,6 +161,18 @@ def _ask_token(backup: "Backup", name: str) -> "Setting":
         return setting
 
     return _ask(*questions[kind], check)
+
+
+def _warn_where_unset(session: Session, source: "Source") -> None:
+    """Say at once that a variable or a file gives no token; a command runs once it is tried."""
+    from oauthsync.sources import FromCommand, SourceError
+
+    if isinstance(source, FromCommand):
+        return
+    try:
+        source.read()
+    except SourceError as error:
+        session.warn(f"{error}, so the token cannot be tried: it can be set later, too")
 
 
 def _ask_unlock(backup: "Backup", recipients: Sequence[str]) -> "Setting | None":

@@ -11,9 +11,9 @@ from typing import Literal
 
 from oauthsync.backup import Backup
 from oauthsync.errors import SidecarError
-from oauthsync.journal import Run, Step
 from oauthsync.missing import MissingApp, missing_apps
 from oauthsync.profiles import Profile
+from oauthsync.runs import Run, Step, in_use
 from oauthsync.snapshots import LogEntry, Snapshot
 
 
@@ -226,32 +226,17 @@ def _repoints(
     backup: Backup, runs: Sequence[tuple[Run, Sequence[Step]]], newest: Mapping[str, Newest]
 ) -> Iterable[Repoint]:
     """Of each source profile the newest new one; `runs` are the newest first."""
+    snapshots = backup.snapshots()
     handled: set[tuple[str, str | None, int]] = set()
     deleted: set[tuple[str, int | None]] = set()
     for run, steps in runs:
         deleted |= {(run.target, s.target_id) for s in steps if s.action == "delete" and s.is_done}
-        for target_id, source in _created_in_use(backup, run, steps):
-            key = (run.target, run.source, source.id)
-            if key not in handled and (run.target, target_id) not in deleted:
-                handled.add(key)
-                yield _repoint(run, target_id, source, newest.get(run.target))
-
-
-def _created_in_use(
-    backup: Backup, run: Run, steps: Sequence[Step]
-) -> Iterable[tuple[int, Profile]]:
-    """The new ids, and the profiles as they were in the snapshot."""
-    created = {
-        step.source_id: step.target_id
-        for step in steps
-        if step.action == "create" and step.is_done and step.target_id is not None
-    }
-    if run.kind != "import" or run.snapshot is None or run.state == "undone" or not created:
-        return
-    snapshots = backup.snapshots()
-    for source in snapshots.profiles(snapshots.get(run.snapshot)):
-        if source.id in created and source.uses != 0:
-            yield created[source.id], source
+        for step, source in in_use(run, steps, lambda at: snapshots.profiles(snapshots.get(at))):
+            key, target_id = (run.target, run.source, source.id), step.target_id
+            if key in handled or target_id is None or (run.target, target_id) in deleted:
+                continue
+            handled.add(key)
+            yield _repoint(run, target_id, source, newest.get(run.target))
 
 
 def _repoint(run: Run, target_id: int, source: Profile, newest: Newest | None) -> Repoint:
