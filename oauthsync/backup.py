@@ -18,7 +18,7 @@ from oauthsync.clock import Clock, SystemClock
 from oauthsync.config import Config, Unlock, Workspace
 from oauthsync.errors import OauthsyncError, SidecarError, StoreError, UsageError
 from oauthsync.events import Listener, ignore
-from oauthsync.files import is_there
+from oauthsync.files import is_there, previous_of
 from oauthsync.secret import Secret
 from oauthsync.tables import suggestion
 
@@ -206,8 +206,12 @@ class Backup:
 
     @property
     def has_sidecar(self) -> bool:
-        """Whether anything, be it a broken link, stands where the sidecar goes."""
-        return is_there(self.config.sidecar)
+        """Whether anything, be it a broken link, stands where the sidecar goes, or did before.
+
+        Opening one of which only the generation before is left says so.
+        """
+        path = self.config.sidecar
+        return is_there(path) or is_there(previous_of(path))
 
     @cached_property
     def key(self) -> "Key":

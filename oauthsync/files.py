@@ -61,6 +61,11 @@ def is_there(path: Path) -> bool:
     return True
 
 
+def previous_of(path: Path) -> Path:
+    """Where the content before the last change of a file is kept, if it is kept."""
+    return path.with_name(f"{path.name}.prev")
+
+
 def replace_file(path: Path, content: bytes, *, previous: Path | None = None) -> None:
     """Put `content` at `path`, whole or not at all, with mode 0600.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from oauthsync.config import Config
 from oauthsync.diagnosis import Check
 from oauthsync.errors import UsageError
+from oauthsync.files import previous_of
 
 NAME = "files"
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -25,7 +26,7 @@ def check_files(config: Config) -> Iterator[Check]:
 def _private(config: Config) -> Iterator[Path]:
     yield config.database
     yield config.sidecar
-    yield config.sidecar.with_name(config.sidecar.name + ".prev")
+    yield previous_of(config.sidecar)
     try:
         unlock = config.unlock()
     except UsageError:

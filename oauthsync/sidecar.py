@@ -33,7 +33,6 @@ __all__ = [
     "PassphraseKey",
     "Saved",
     "Secrets",
-    "check_not_lost",
     "check_passphrase",
     "load",
     "parse_identity_file",
@@ -84,16 +83,6 @@ def load(path: Path, key: Key) -> Secrets:
     return _or_way_back(path, lambda generation: _open(generation, key))
 
 
-def check_not_lost(path: Path) -> None:
-    """Raise SidecarError where the sidecar is missing, and the generation before it is not."""
-    previous = _previous(path)
-    if not files.is_there(path) and files.is_there(previous):
-        raise SidecarError(
-            f"there is no sidecar at {path}, but an earlier generation of it at {previous}",
-            hint=f"copy it to {path} to go on from it, or move it away to begin anew",
-        )
-
-
 def update(
     path: Path,
     key: Key,
@@ -117,7 +106,7 @@ def update(
         before = _new(path, key, recipients) if create else load(path, key)
         after = before.changed(entries, frozenset(remove))
         if after != before:
-            files.replace_file(path, _reseal(after, key), previous=_previous(path))
+            files.replace_file(path, _reseal(after, key), previous=files.previous_of(path))
     return _compare(before, after, {entry.app for entry in entries})
 
 
@@ -149,12 +138,19 @@ def _locked(path: Path) -> AbstractContextManager[None]:
     return files.locked(lock, what=f"the sidecar {path}", timeout=LOCK_TIMEOUT)
 
 
-def _previous(path: Path) -> Path:
-    return path.with_name(f"{path.name}.prev")
+def _check_not_lost(path: Path) -> None:
+    """Raise SidecarError where the sidecar is missing, and the generation before it is not."""
+    previous = files.previous_of(path)
+    if not files.is_there(path) and files.is_there(previous):
+        raise SidecarError(
+            f"there is no sidecar at {path}, but an earlier generation of it at {previous}",
+            hint=f"copy it to {path} to go on from it, or move it away to begin anew",
+        )
 
 
 def _or_way_back(path: Path, read: Callable[[Path], T]) -> T:
     """What `read` makes of the sidecar; where it is damaged, the hint names what is not."""
+    _check_not_lost(path)
     try:
         return read(path)
     except _DamagedError as error:
@@ -244,7 +240,7 @@ def _does_not_open(path: Path, error: age.AgeError) -> _DamagedError:
 
 def _way_back(path: Path, read: Callable[[Path], object]) -> str | None:
     """A hint at the generation before, where that can be read."""
-    previous = _previous(path)
+    previous = files.previous_of(path)
     try:
         read(previous)
     except SidecarError:
@@ -257,7 +253,7 @@ def _way_back(path: Path, read: Callable[[Path], object]) -> str | None:
 
 def _new(path: Path, key: Key, recipients: Sequence[str]) -> Secrets:
     """The empty sidecar that a new file starts from."""
-    check_not_lost(path)
+    _check_not_lost(path)
     if isinstance(key, IdentityKey):
         return Secrets(_canonical(recipients or [str(one.recipient) for one in key.identities]), ())
     if recipients:
@@ -340,7 +336,7 @@ def _remove_old_generations(path: Path) -> None:
     try:
         for each in list(path.parent.iterdir()):
             left_over = each.name.startswith(f".{path.name}.") and each.name.endswith(".tmp")
-            if left_over or each.name == _previous(path).name:
+            if left_over or each.name == files.previous_of(path).name:
                 each.unlink()
         files.sync_folder(path.parent)
     except OSError as error:

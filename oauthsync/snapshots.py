@@ -192,6 +192,12 @@ class Snapshots:
         """The ids of a snapshot's profiles, compared with its digest."""
         return {profile_id for profile_id, _ in self._documents(self.get(snapshot_id))}
 
+    def apps(self) -> set[tuple[str, str | None]]:
+        """The apps of all profiles of all snapshots: for hints, as no digest is compared."""
+        with reading(self._database) as connection:
+            rows = connection.execute("SELECT DISTINCT provider, client_id FROM profile_versions")
+            return set(rows)
+
     def difference(self, old: Snapshot, new: Snapshot) -> Difference:
         """What changed from one snapshot to another."""
         if old.workspace != new.workspace:

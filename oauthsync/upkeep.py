@@ -8,7 +8,7 @@ from oauthsync import age, files, keys, sidecar
 from oauthsync.backup import Backup
 from oauthsync.database import reading
 from oauthsync.diagnosis import Check
-from oauthsync.errors import SidecarError, StoreError
+from oauthsync.errors import StoreError
 from oauthsync.snapshots import Snapshot
 from oauthsync.tables import read_regular
 from oauthsync.text import count_of
@@ -138,15 +138,6 @@ def check_sidecar(backup: Backup, *, may_ask: bool) -> Iterator[Check]:
 
 
 def _no_sidecar(path: Path) -> Check:
-    previous = path.with_name(f"{path.name}.prev")
-    if files.is_there(previous):
-        return Check(
-            "sidecar",
-            "failed",
-            f"there is no {path}, but an earlier generation of it at {previous}",
-            hint=f"copy it to {path} to go on from it",
-            exit_code=SidecarError.exit_code,
-        )
     return Check(
         "sidecar",
         "warning",

@@ -218,6 +218,8 @@ def test_a_provider_is_matched_exactly_with_a_hint_at_the_nearest(desk: Desk) ->
     assert (called.code, called.out) == (0, "no profiles\n")
     assert called.err == "warning: there is no provider 'HubSpot' here: did you mean hubspot?\n"
     assert desk.call("show", "--provider", "hubspot", "--name", "B*").err == ""
+    assert desk.call("log", "--provider", "HubSpot").err == called.err
+    assert desk.call("log", "--provider", "hubspot").err == ""
 
 
 def test_a_list_in_a_pipe_is_never_folded_or_shortened(desk: Desk) -> None:

@@ -180,12 +180,16 @@ def test_only_what_was_typed_is_asked_for_again(desk: Desk, at_terminal: None) -
     assert (code, "try 2 of 3" in shown) == (7, False)
 
 
-def test_a_lost_sidecar_is_told_before_anything_is_typed(desk: Desk, at_terminal: None) -> None:
+def test_a_lost_sidecar_is_told_before_anything_is_typed_and_is_not_taken_for_none(
+    desk: Desk, at_terminal: None
+) -> None:
     (desk.folder / "secrets.age.prev").write_text("the generation before")
     desk.create("Acme")
     desk.done("export")
-    for args in (["set", "--provider", "p", "--client-id", "c"], ["fill"]):
-        code, _, shown = converse(["secrets", *args], [])
+    set_secret = ["secrets", "set", "--provider", "p", "--client-id", "c"]
+    others = (["secrets", "list"], ["secrets", "missing"], ["plan", "--to", "prod"], ["check"])
+    for args in (set_secret, ["secrets", "fill"], *others):
+        code, _, shown = converse(args, [])
         assert (code, "earlier generation of it at secrets.age.prev" in shown) == (7, True), shown
 
 

@@ -232,6 +232,7 @@ HTTP = {"requests", "urllib3", "tenacity"}
         (["secrets", "missing"], STORE),
         (["secrets", "load", "s.csv"], STORE | {"cryptography"}),
         (["export", "--json"], (STORE | HTTP) - {"rich"}),
+        (["export", "--quiet"], (STORE | HTTP) - {"rich"}),
         (["diff"], STORE | HTTP),
     ],
 )

@@ -87,7 +87,7 @@ def _report_export(
         ]
     headers = ("workspace", "snapshot", "profiles", "added", "changed", "removed", "requests")
     session.report(
-        document,
+        lambda: document,
         lambda renderer: renderer.table(
             headers,
             [
@@ -142,7 +142,7 @@ def snapshots_command(session: Session, workspace: str | None) -> None:
             session.check_workspace(backup, workspace)
     headers = ("id", "workspace", "taken at", "kind", "profiles", "added", "changed", "removed")
     session.answer(
-        {"snapshots": [documents.snapshot(each) for each in found]},
+        lambda: {"snapshots": [documents.snapshot(each) for each in found]},
         lambda renderer: renderer.table(
             headers,
             [
@@ -180,7 +180,7 @@ def show_command(
             if provider in (None, profile.provider) and fnmatchcase(profile.name, name)
         ]
     session.answer(
-        {
+        lambda: {
             "snapshot": documents.snapshot(found),
             "profiles": [profile.fields for profile in profiles],
         },
@@ -225,7 +225,7 @@ def diff_command(
     if before["workspace"] != after["workspace"]:
         session.warn("these are two workspaces, and profiles are compared by their ids")
     session.answer(
-        {"from": before, "to": after, **documents.difference(found)},
+        lambda: {"from": before, "to": after, **documents.difference(found)},
         lambda renderer: renderer.comparison(before, after, found),
     )
     return EXIT_DIFFERENT if exit_code and found else 0
@@ -264,8 +264,10 @@ def log_command(session: Session, workspace: str | None, provider: str | None, n
         exports = [each for each in snapshots.all(workspace) if each.kind == "export"]
         if not exports:
             session.check_workspace(backup, workspace)
+        elif provider and not entries:
+            session.check_provider(provider, (each for each, _ in snapshots.apps()))
     newest = {each.workspace: each for each in reversed(exports)}
     session.answer(
-        {"log": [documents.log_entry(entry) for entry in entries]},
+        lambda: {"log": [documents.log_entry(entry) for entry in entries]},
         lambda renderer: renderer.log(entries, list(newest.values())),
     )

@@ -39,7 +39,7 @@ def check_command(session: Session) -> None:
         lacking = {} if apps is None else _lacking(backup, found, apps)
     knows = apps is not None
     session.answer(
-        {
+        lambda: {
             "ok": found.ok and knows,
             "problems": [*found.problems, *([str(closed)] if closed else [])],
             "snapshots": [_to_json(each, knows=knows) for each in found.snapshots],
@@ -186,7 +186,7 @@ def prune_command(
         if profiles := [profile for profile, last in lost if last == snapshot.id]:
             _warn_of_loss(session, snapshot, profiles, dry_run=dry_run)
     session.answer(
-        {
+        lambda: {
             "kept": [each.id for each in pruned.kept],
             "removed": [each.id for each in pruned.removed],
             "reclaimed": pruned.bytes,

@@ -221,7 +221,7 @@ def show_plan(
             return md.plan(prepared, verbose=session.verbose)
         return with_notes(renderer.plan(prepared), notes)
 
-    session.answer(prepared.plan.to_json(), text)
+    session.answer(lambda: prepared.plan.to_json(), text)
     remind(session, prepared)
     if blocked := prepared.plan.blocked:
         told = f"{count_of(len(blocked), 'blocked step')}: as it is, an import writes nothing"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oauthsync.cli.common import Session, common_options
+from oauthsync.cli.common import Session, common_options, complete_workspace
 from oauthsync.errors import IncompleteError, OauthsyncError, RefusedError
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from oauthsync.strictjson import Json
 
 of_workspace = click.option(
-    "--workspace", metavar="WORKSPACE", help="Whose profiles (default: the default workspace's)."
+    "--workspace",
+    metavar="WORKSPACE",
+    help="Whose profiles (default: the default workspace's).",
+    shell_complete=complete_workspace,
 )
 profile_id = click.argument("profile_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before writing.")
@@ -38,7 +41,7 @@ def list_command(session: Session, workspace: str | None) -> None:
     with session.backup() as backup:
         profiles = backup.live(backup.workspace(workspace)).profiles
     session.answer(
-        {"profiles": [profile.fields for profile in profiles]},
+        lambda: {"profiles": [profile.fields for profile in profiles]},
         lambda renderer: _table(renderer, *profiles),
     )
 
@@ -51,7 +54,7 @@ def get_command(session: Session, workspace: str | None, profile_id: int) -> Non
     """Show one profile as it is now."""
     with session.backup() as backup:
         profile = _get(backup, backup.workspace(workspace), profile_id)
-    session.answer({"profile": profile.fields}, lambda renderer: _table(renderer, profile))
+    session.answer(lambda: {"profile": profile.fields}, lambda renderer: _table(renderer, profile))
 
 
 @profiles_command.command("create")
@@ -141,7 +144,7 @@ def _write(
             )
     profile = report.seen.get(done.target_id or 0)
     document = _document(report.run, done, profile)
-    session.report(document, lambda renderer: _told(renderer, report.run, done, profile))
+    session.report(lambda: document, lambda renderer: _told(renderer, report.run, done, profile))
     for finding in report.findings:
         session.warn(finding)
     if report.findings:

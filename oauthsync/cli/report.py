@@ -50,7 +50,7 @@ def report_command(session: Session, output: Path) -> None:
         click.echo(page, nl=False)
         return
     files.replace_file(output, page)
-    session.report(_summary(facts, output), lambda _: f"wrote {inline(str(output))}")
+    session.report(lambda: _summary(facts, output), lambda _: f"wrote {inline(str(output))}")
 
 
 def _check_output(path: Path, backup: "Backup") -> None:

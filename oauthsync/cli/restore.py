@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oauthsync.cli.common import Session, common_options
+from oauthsync.cli.common import Session, common_options, complete_snapshot
 from oauthsync.cli.plan import (
     how_to_unblock,
     make_plan,
@@ -39,7 +39,7 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before w
 
 
 @click.command("import")
-@click.argument("snapshot", default="latest")
+@click.argument("snapshot", default="latest", shell_complete=complete_snapshot)
 @plan_options
 @click.option(
     "--plan",
@@ -133,7 +133,7 @@ def _go_ahead(session: Session, backup: "Backup", prepared: "Prepared", *, yes: 
     notes = notes_on(backup, prepared)
     if plan.blocked or not plan.writes:
         session.report(
-            documents.not_imported(plan),
+            lambda: documents.not_imported(plan),
             lambda renderer: with_notes(renderer.plan(prepared), notes),
         )
         if plan.blocked:
@@ -180,7 +180,7 @@ def _report(session: Session, carried: "Carried") -> int:
             told.append(f"`oauthsync runs show {run.id} -v` shows all of this again")
         return "\n".join(told)
 
-    session.report(documents.carried(carried), text)
+    session.report(lambda: documents.carried(carried), text)
     if report.findings:
         session.warn(f"the target is not as it should be:\n{session.folded(report.findings)}")
     if run.state == "complete":
@@ -253,7 +253,9 @@ def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> i
     if carried is not None:
         code = _report(session, carried)
     else:
-        session.report(documents.not_undone(found, plan), lambda renderer: renderer.undo(plan))
+        session.report(
+            lambda: documents.not_undone(found, plan), lambda renderer: renderer.undo(plan)
+        )
     if plan.left:
         raise IncompleteError(
             f"undo left {count_of(len(plan.left), 'profile')} untouched",

@@ -28,7 +28,7 @@ def runs_command(ctx: click.Context, session: Session) -> None:
         found = [documents.run(run, journal.steps(run.id)) for run in journal.runs()]
     columns = ("id", "kind", "target", "snapshot", "started_at", "state")
     session.answer(
-        {"runs": list(found)},
+        lambda: {"runs": list(found)},
         lambda renderer: renderer.table(
             [*(name.replace("_", " ") for name in columns), "steps"],
             [[*(run[name] for name in columns), _steps(run)] for run in found],
@@ -64,7 +64,7 @@ def show_command(session: Session, run: int, id_map: bool) -> None:
     if id_map:
         ids = documents.id_map(steps)
         lines = ["source_id,target_id", *(f"{source},{target}" for source, target in ids.items())]
-        session.answer({"id_map": ids}, lambda _: "\n".join(lines))
+        session.answer(lambda: {"id_map": ids}, lambda _: "\n".join(lines))
         return
     document = documents.run(found, steps)
 
@@ -73,7 +73,7 @@ def show_command(session: Session, run: int, id_map: bool) -> None:
         return "\n\n".join([*told, *([renderer.in_use(used)] if used else [])])
 
     session.answer(
-        {
+        lambda: {
             **document,
             "steps": [documents.run_step(step) for step in steps],
             "in_use": documents.in_use(used),

@@ -8,6 +8,12 @@ from oauthsync.cli import terminal
 from oauthsync.cli.common import Session, common_options
 
 
+def _number(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    if value != value:  # NaN is in every range
+        raise click.BadParameter("'nan' is not a number.")
+    return value
+
+
 @click.command("sandbox")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Port (default: a free one)."
@@ -44,7 +50,8 @@ from oauthsync.cli.common import Session, common_options
 )
 @click.option(
     "--latency",
-    type=click.FloatRange(0),
+    type=click.FloatRange(0, 3600),
+    callback=_number,
     default=0.0,
     help="Seconds for each answer (default: 0).",
 )

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oauthsync.cli.common import EXIT_DIFFERENT, Session, common_options, read_input
+from oauthsync.cli.common import (
+    EXIT_DIFFERENT,
+    Session,
+    common_options,
+    complete_snapshot,
+    complete_workspace,
+    read_input,
+)
 from oauthsync.errors import StoreError, UsageError
 from oauthsync.text import count_of
 
@@ -28,7 +35,10 @@ MAX_STDIN = 1 << 20
 of_provider = click.option("--provider", required=True, metavar="P", help="The app's provider.")
 of_client_id = click.option("--client-id", required=True, metavar="C", help="The app's client id.")
 of_workspace = click.option(
-    "--workspace", metavar="WORKSPACE", help="Whose SNAPSHOT (default: any workspace's)."
+    "--workspace",
+    metavar="WORKSPACE",
+    help="Whose SNAPSHOT (default: any workspace's).",
+    shell_complete=complete_workspace,
 )
 
 
@@ -57,13 +67,13 @@ def set_command(
             secret, token = _asked(session, provider, client_id, with_token=with_token)
         saved = _save(session, backup, [_entry(backup, provider, client_id, secret, token)])
     session.report(
-        {"provider": provider, "client_id": client_id, "replaced": bool(saved.replaced)},
+        lambda: {"provider": provider, "client_id": client_id, "replaced": bool(saved.replaced)},
         lambda _: "replaced" if saved.replaced else "stored",
     )
 
 
 @secrets_command.command("fill")
-@click.argument("snapshot", default="latest")
+@click.argument("snapshot", default="latest", shell_complete=complete_snapshot)
 @of_workspace
 @common_options
 def fill_command(session: Session, snapshot: str, workspace: str | None) -> None:
@@ -75,11 +85,11 @@ def fill_command(session: Session, snapshot: str, workspace: str | None) -> None
     with session.backup() as backup:
         missing = _missing(session, backup, snapshot, workspace)
         if missing:
-            _key_first(backup)
+            _ = backup.key  # of a new sidecar: asked for before anything that it is to seal
         stored = _fill(session, backup, missing)
     left = len(missing) - stored
     session.report(
-        {"stored": stored, "missing": left},
+        lambda: {"stored": stored, "missing": left},
         lambda _: f"{stored} stored, {left} still missing" if missing else "nothing is missing",
     )
 
@@ -142,7 +152,7 @@ def load_command(session: Session, file: Path) -> None:
                 _open_first(backup)
             replaced = _save(session, backup, list(rows.values())).replaced
         session.report(
-            {"loaded": len(rows), "replaced": replaced},
+            lambda: {"loaded": len(rows), "replaced": replaced},
             lambda _: f"{len(rows)} loaded, {replaced} of them replaced",
         )
         _warn_of_unused(session, backup, rows)
@@ -157,7 +167,7 @@ def _warn_of_unused(session: Session, backup: "Backup", rows: "Mapping[str, Entr
     if not backup.config.database.exists():
         return
     try:
-        used = _apps_in_use(backup)
+        used = backup.snapshots().apps()
     except StoreError as error:
         session.warn(f"stored, but whether any profile uses them is not known: {error}")
         return
@@ -170,17 +180,6 @@ def _warn_of_unused(session: Session, backup: "Backup", rows: "Mapping[str, Entr
         )
 
 
-def _apps_in_use(backup: "Backup") -> set[tuple[str, str | None]]:
-    """The apps of all profiles of all exports, and of the newest safety snapshots."""
-    snapshots = backup.snapshots()
-    newest = {(each.workspace, each.kind): each for each in reversed(snapshots.all())}
-    found = {profile.app for each in newest.values() for profile in snapshots.profiles(each)}
-    for entry in snapshots.log(None):  # what is in earlier ones alone was removed or changed since
-        found |= {profile.app for profile in entry.difference.removed}
-        found |= {change.old.app for change in entry.difference.changed}
-    return found
-
-
 @secrets_command.command("list")
 @common_options
 def list_command(session: Session) -> None:
@@ -190,7 +189,7 @@ def list_command(session: Session) -> None:
     with session.backup() as backup:
         entries = backup.secrets().entries
     session.answer(
-        {"secrets": [documents.secret(entry) for entry in entries]},
+        lambda: {"secrets": [documents.secret(entry) for entry in entries]},
         lambda renderer: renderer.table(
             ("provider", "client id", "token", "updated at"),
             [(e.provider, e.client_id, "yes" if e.token else "", e.updated_at) for e in entries],
@@ -200,7 +199,7 @@ def list_command(session: Session) -> None:
 
 
 @secrets_command.command("missing")
-@click.argument("snapshot", default="latest")
+@click.argument("snapshot", default="latest", shell_complete=complete_snapshot)
 @of_workspace
 @click.option("--exit-code", is_flag=True, help="Exit with 4 where a secret is missing.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print a CSV to fill in, and to load then.")
@@ -219,7 +218,7 @@ def missing_command(
         _print_template(session, missing)
         return EXIT_DIFFERENT if exit_code and missing else 0
     session.answer(
-        {"missing": [documents.missing(app) for app in missing]},
+        lambda: {"missing": [documents.missing(app) for app in missing]},
         lambda renderer: renderer.table(
             ("provider", "client id", "profiles"),
             [(a.provider, a.client_id, ", ".join(p.name for p in a.profiles)) for a in missing],
@@ -236,7 +235,7 @@ def _print_template(session: Session, missing: "Sequence[MissingApp]") -> None:
     apps = {app.key: [profile.name for profile in app.profiles] for app in missing}
     fitting = {app: names for app, names in apps.items() if secrets_file.fits(app)}
     with_token = any(provider in TOKEN_PROVIDERS for provider, _ in fitting)
-    session.answer({}, lambda _: secrets_file.template(fitting, token=with_token))
+    session.answer(dict, lambda _: secrets_file.template(fitting, token=with_token))
     for provider, client_id in sorted(apps.keys() - fitting.keys()):
         session.warn(
             f"{provider!r} {client_id!r} does not fit into a CSV as it is:"
@@ -262,7 +261,7 @@ def remove_command(session: Session, provider: str, client_id: str) -> None:
                 hint="`oauthsync secrets list` shows what it has",
             )
         saved = sidecar.update(backup.config.sidecar, backup.key, [], remove=[app])
-    session.report({"removed": saved.removed}, lambda _: "removed")
+    session.report(lambda: {"removed": saved.removed}, lambda _: "removed")
 
 
 @secrets_command.command("rekey")
@@ -292,7 +291,7 @@ def rekey_command(session: Session, by_passphrase: bool, recipients: tuple[str, 
         else "sealed with the new passphrase"
     )
     document: dict[str, Json] = {"recipients": list(chosen), "verified": opens}
-    session.report(document, lambda _: how)
+    session.report(lambda: document, lambda _: how)
     session.say("copies of the sidecar that were made earlier still open with the old key")
     if not opens:
         session.warn(
@@ -324,7 +323,7 @@ def keygen_command(session: Session, output: Path, pq: bool) -> None:
     files.create_file(output, text.encode("ascii"))
     if output.parent.resolve() == session.folder.resolve() and _is_backup(session.folder):
         session.warn("keep the identity out of the backup folder: whoever has both has the secrets")
-    session.answer({"recipient": recipient, "file": str(output)}, lambda _: recipient)
+    session.answer(lambda: {"recipient": recipient, "file": str(output)}, lambda _: recipient)
 
 
 def _is_backup(folder: Path) -> bool:
@@ -350,17 +349,9 @@ def _needs_a_person(session: Session, instead: str) -> None:
         raise UsageError("nobody is there to type a secret", hint=instead)
 
 
-def _key_first(backup: "Backup") -> None:
-    """Have the key of a new sidecar asked for before anything is typed that it is to seal."""
-    from oauthsync import sidecar
-
-    sidecar.check_not_lost(backup.config.sidecar)
-    _ = backup.key
-
-
 def _open_first(backup: "Backup") -> None:
     """Have the key asked for, and tried, before anything is typed that a wrong one would lose."""
-    _key_first(backup)
+    _ = backup.key
     backup.apps()
 
 

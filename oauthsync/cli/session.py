@@ -101,18 +101,24 @@ class Session:
 
     # --- telling --------------------------------------------------------------------------------
 
-    def answer(self, document: "dict[str, Json]", text: Callable[["Renderer"], str]) -> None:
+    def answer(
+        self, document: "Callable[[], dict[str, Json]]", text: Callable[["Renderer"], str]
+    ) -> None:
         """Print what was asked for: one JSON document, or text for people."""
         self.wipe_progress()
         self.answered = True
         if self.json:
-            terminal.print_json(document)
+            terminal.print_json(document())
         elif shown := text(self._renderer(sys.stdout)):
             terminal.print_text(shown)
 
-    def report(self, document: "dict[str, Json]", text: Callable[["Renderer"], str]) -> None:
+    def report(
+        self, document: "Callable[[], dict[str, Json]]", text: Callable[["Renderer"], str]
+    ) -> None:
         """As `answer`, for what was done rather than asked for: --quiet keeps the text back."""
-        self.answer(document, text if not self.quiet else lambda _renderer: "")
+        if self.json or not self.quiet:
+            self.answer(document, text)
+        self.answered = True
 
     def show(self, text: Callable[["Renderer"], str]) -> None:
         """Show a person what is going to happen, beside the result."""

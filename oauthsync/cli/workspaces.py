@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from oauthsync.cli import terminal
-from oauthsync.cli.common import Session, common_options
+from oauthsync.cli.common import Session, common_options, complete_workspace
 from oauthsync.errors import FileError, OauthsyncError, UsageError
 from oauthsync.text import inline
 
@@ -62,7 +62,12 @@ def init_command(session: Session, no_check: bool, **options: Any) -> None:
         tried = not no_check and _try(session, backup, workspace)
         init.write(backup.folder, answers)
     session.report(
-        {"file": str(file), "workspace": workspace.name, "url": workspace.url, "tried": tried},
+        lambda: {
+            "file": str(file),
+            "workspace": workspace.name,
+            "url": workspace.url,
+            "tried": tried,
+        },
         lambda _: f"wrote {file}" + ("; the token works" if tried else "; the token is not tried"),
     )
     session.say("next: `oauthsync export` takes a first snapshot")
@@ -240,7 +245,7 @@ def _try(session: Session, backup: "Backup", workspace: "Workspace") -> bool:
 
 
 @click.command("doctor")
-@click.argument("workspace", required=False)
+@click.argument("workspace", required=False, shell_complete=complete_workspace)
 @common_options
 def doctor_command(session: Session, workspace: str | None) -> int:
     """Look for everything that can be wrong with the folder and a WORKSPACE, and say what to do.
@@ -259,7 +264,7 @@ def doctor_command(session: Session, workspace: str | None) -> int:
         checks = doctor.examine(backup, workspace, may_ask=session.interactive)
     code = doctor.exit_code(checks)
     session.answer(
-        {"ok": code == 0, "checks": [check.to_json() for check in checks]},
+        lambda: {"ok": code == 0, "checks": [check.to_json() for check in checks]},
         lambda _: "\n".join(line for check in checks for line in _lines(check)),
     )
     return code
