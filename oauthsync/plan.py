@@ -8,7 +8,7 @@ same target, however often its profiles were used meanwhile.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -370,15 +370,16 @@ _ON_EXISTING: Mapping[OnExisting, type[Step]] = {"update": Update, "skip": Skip,
 
 def _fingerprint(situation: Situation, steps: Sequence[Step]) -> str:
     digest = hashlib.sha256()
-
-    def cover(*values: object) -> None:
+    for row in _covered(situation, steps):
         # `ascii` tells any two rows apart, and is the same in every version of Python.
-        digest.update(ascii(values).encode("ascii"))
+        digest.update(ascii(row).encode("ascii"))
+    return f"sha256:{digest.hexdigest()}"
 
-    cover(situation.target_name, situation.source_digest)
+
+def _covered(situation: Situation, steps: Sequence[Step]) -> Iterator[tuple[object, ...]]:
+    yield situation.target_name, situation.source_digest
     for profile in sorted(situation.target, key=attrgetter("id")):
-        cover(profile.id, *profile.key, *sorted(more_data(profile).items()))
+        yield profile.id, *profile.key, *sorted(more_data(profile).items())
     for step in steps:
         in_use = isinstance(step, Update) and step.uses != 0
-        cover(step.action, step.source_id, step.target_id, *step.key, step.reason, in_use)
-    return f"sha256:{digest.hexdigest()}"
+        yield step.action, step.source_id, step.target_id, *step.key, step.reason, in_use

@@ -7,6 +7,7 @@ quota, and each run waits until its requests are within it.
 """
 
 import argparse
+import gc
 import http.client
 import json
 import os
@@ -22,6 +23,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from oauthsync import Backup, OauthsyncError, Options, Secret, open_session, sidecar
+from oauthsync.cli import GARBAGE
 from oauthsync.config import Workspace
 from oauthsync.preparing import prepare_for
 from oauthsync.sandbox import Sandbox
@@ -207,6 +209,7 @@ def _restore_plan(bench: Bench, count: int, folder: Path) -> None:
     """A whole process, which reads the target twice; and what of that is the plan itself."""
     [whole] = turns(bench.runs, partial(bench.oauthsync, folder, "plan"))
     bench.table.add_run(f"{count:,} profiles: plan of a restore, two readings", whole)
+    gc.set_threshold(*GARBAGE)
     with bench.backup(folder) as backup:
         snapshot = backup.snapshots().find("latest")
         live = backup.snapshots().profiles(snapshot)

@@ -71,13 +71,13 @@ def test_check_counts_what_could_be_restored_from_each_snapshot(
     ]
     assert people.out.splitlines()[1].split()[3:] == ["whole", "2", "1"]
     assert people.out.splitlines()[-1] == (
-        "1 secret missing for the newest exports: `oauthsync secrets missing 2` names them, and"
-        " --exit-code tells it to a script"
+        "1 profile without a secret in the newest exports: `oauthsync secrets missing 2` names"
+        " them, and --exit-code tells it to a script"
     )
     assert call(capsys, "secrets", "missing", "2", "--exit-code").code == 4
 
 
-def test_check_counts_a_secret_once_that_several_workspaces_lack(
+def test_check_counts_what_the_newest_exports_of_all_workspaces_lack(
     folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unlocked(folder, monkeypatch, ("hubspot", "filed"))
@@ -88,7 +88,7 @@ def test_check_counts_a_secret_once_that_several_workspaces_lack(
     (folder / "oauthsync.toml").write_text(text.replace("workspaces.dev", "workspaces.prod"))
     exported(capsys, 1)
     told = call(capsys, "check").out.splitlines()[-1]
-    assert told.startswith("2 secrets missing for the newest exports: `oauthsync secrets missing S")
+    assert told.startswith("4 profiles without a secret in the newest exports: `oauthsync")
 
 
 def test_check_without_a_sidecar_says_that_nothing_could_be_restored(

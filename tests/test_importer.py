@@ -203,6 +203,7 @@ def test_a_slow_answer_is_an_answer(world: World) -> None:
 def test_a_call_whose_journal_was_held_up_is_not_sent_but_begun_anew(world: World) -> None:
     """Its recorded age would be wrong by then, and settling rests on that."""
     wanted = fill(world)
+    world.width = 1  # on the one clock of all, another's pause would hold up a call as well
     world.points = Points(meanwhile={"after intend": lambda: world.clock.sleep(1.5)})
     world.carry_out()
     check_invariants(world, wanted)

@@ -17,6 +17,10 @@ import click
 
 from oauthsync import __version__
 
+GARBAGE = (100_000, 50, 100)
+"""When Python looks for garbage: what a command makes lives to its end, and to look through 100,000
+profiles again and again takes up to a fifth of its time."""
+
 _COMMANDS = {
     "init": ("workspaces", "Write a first oauthsync.toml by asking."),
     "export": ("backup", "Take a snapshot of each workspace."),
@@ -101,9 +105,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
     # A core dump would hold the secrets that this process has at hand.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    # What a command makes lives to its end: to look through 100,000 profiles for garbage again and
-    # again takes up to a fifth of its time.
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(*GARBAGE)
     end_on_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the locale cannot write is shown escaped, as on stderr.

@@ -36,7 +36,6 @@ def check_command(session: Session) -> None:
         snapshots = {each.id: each for each in backup.snapshots().all()}
         apps, closed = _apps(session, backup)
         found = checks.check(backup.database(), apps or ())
-        lacking = {} if apps is None else _lacking(backup, found, apps)
     knows = apps is not None
     session.answer(
         lambda: {
@@ -44,7 +43,10 @@ def check_command(session: Session) -> None:
             "problems": [*found.problems, *([str(closed)] if closed else [])],
             "snapshots": [_to_json(each, knows=knows) for each in found.snapshots],
         },
-        lambda renderer: _table(renderer, found, snapshots, knows=knows) + _told(lacking),
+        lambda renderer: (
+            _table(renderer, found, snapshots, knows=knows)
+            + (_told(found, snapshots) if knows else "")
+        ),
     )
     if not found.ok:
         raise _damaged(session, found)
@@ -97,34 +99,20 @@ def _table(
     )
 
 
-def _lacking(
-    backup: "Backup", found: "Checked", apps: "frozenset[tuple[str, str]]"
-) -> dict[int, set[tuple[str, str]]]:
-    """The apps whose secrets the newest export of a workspace lacks, by the ids of the exports."""
-    from oauthsync.missing import missing_apps
-
-    snapshots = backup.snapshots()
-    newest = {each.workspace: each for each in reversed(snapshots.all()) if each.kind == "export"}
-    incomplete = {each.id for each in found.snapshots if each.ok and each.missing}
-    lacking = {
-        each.id: {app.key for app in missing_apps(snapshots.profiles(each), apps)}
-        for each in newest.values()
-        if each.id in incomplete
-    }
-    return {snapshot: missing for snapshot, missing in lacking.items() if missing}
-
-
-def _told(lacking: dict[int, set[tuple[str, str]]]) -> str:
-    """What is missing, in a line; nothing where nothing is."""
+def _told(found: "Checked", snapshots: "dict[int, Snapshot]") -> str:
+    """What the newest exports lack, in a line; nothing where they lack nothing."""
     from oauthsync.text import count_of
 
-    if not lacking:
+    exports = [each for each in snapshots.values() if each.kind == "export"]
+    newest = {each.workspace: each.id for each in reversed(exports)}
+    lacking = {each.id: each.missing for each in found.snapshots if each.id in newest.values()}
+    incomplete = [snapshot for snapshot, missing in lacking.items() if missing]
+    if not incomplete:
         return ""
-    which = str(next(iter(lacking))) if len(lacking) == 1 else "SNAPSHOT"
+    which = incomplete[0] if len(incomplete) == 1 else "SNAPSHOT"
     return (
-        f"\n{count_of(len(set().union(*lacking.values())), 'secret')} missing for the newest"
-        f" exports: `oauthsync secrets missing {which}` names them, and --exit-code tells it to a"
-        " script"
+        f"\n{count_of(sum(lacking.values()), 'profile')} without a secret in the newest exports:"
+        f" `oauthsync secrets missing {which}` names them, and --exit-code tells it to a script"
     )
 
 

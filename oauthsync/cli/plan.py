@@ -257,10 +257,12 @@ def how_to_unblock(session: Session, prepared: "Prepared") -> str:
     plan = prepared.plan
     told = []
     missing = {(step.provider, step.client_id or "") for step in plan.without_secret}
-    asked_for = {profile.app for profile in prepared.source}
-    if missing & asked_for:
+    others: list[tuple[str, str]] = []
+    if prepared.options.overrides:
+        others = sorted(missing - {profile.app for profile in prepared.source})
+    if len(others) < len(missing):
         told.append(f"`oauthsync secrets fill {plan.snapshot}` asks for missing secrets")
-    if others := sorted(missing - asked_for):
+    if others:
         told.append("the client ids that the overrides give need their secrets:")
         told.append(session.folded([_set_secret(*app) for app in others]))
     if missing:
