@@ -7,18 +7,18 @@ same two modules.
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from oauthsync import config
 from oauthsync.clock import Clock, SystemClock
-from oauthsync.config import Config, Unlock, Workspace
-from oauthsync.errors import OauthsyncError, SidecarError, StoreError, UsageError
+from oauthsync.config import Config, Workspace
+from oauthsync.errors import OauthsyncError, StoreError, UsageError
 from oauthsync.events import Listener, ignore
-from oauthsync.files import is_there, previous_of
+from oauthsync.opener import Ask, Opener
 from oauthsync.secret import Secret
 from oauthsync.tables import suggestion
 
@@ -28,22 +28,12 @@ if TYPE_CHECKING:
 
     from oauthsync.api import Api
     from oauthsync.journal import Journal
-    from oauthsync.keys import KeyPair, PassphraseKey
     from oauthsync.profiles import Difference
-    from oauthsync.sidecar import Key, Secrets
     from oauthsync.snapshots import Listing, Snapshot, Snapshots
 
 FLEET_WIDTH = 100
 """Workspaces that are read side by side: nearly all of the time each waits, for its quota or an
 answer. Against one, 100 of 300 profiles each cost the CPU time of their requests and 60 MB."""
-
-TRIES = 3
-"""How often a person may type the passphrase that is to open something."""
-
-Ask = Callable[[str, bool], Secret]
-"""Ask a person for a passphrase: the prompt, and whether it is a new one, to be typed twice."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -87,7 +77,6 @@ class Backup:
         self._environ = os.environ if environ is None else environ
         self._home = home or _home()
         self._ask = ask
-        self._was_typed = False
         self._database: Database | None = None
         self._opening = threading.Lock()
 
@@ -165,169 +154,10 @@ class Backup:
 
         return Journal(self.database())
 
-    # --- the sidecar ----------------------------------------------------------------------------
-
-    def secrets(self) -> "Secrets":
-        """The opened sidecar; who mistypes its passphrase is asked again.
-
-        Raises SidecarError as `sidecar.load` does.
-        """
-        path = self.config.sidecar
-        if not self.has_sidecar:
-            raise SidecarError(
-                f"there is no sidecar at {path}",
-                hint="`oauthsync secrets set`, `fill` and `load` create it",
-            )
-        from oauthsync import sidecar
-
-        def open_with(passphrase: Secret) -> "Secrets":
-            self.key = sidecar.PassphraseKey(passphrase)
-            return sidecar.load(path, self.key)
-
-        key = self.key
-        if self._was_typed and isinstance(key, sidecar.PassphraseKey):
-            return self._until_it_opens(path, key.passphrase, open_with)
-        return sidecar.load(path, key)
-
-    def apps(self) -> frozenset[tuple[str, str]]:
-        """The apps (provider, client id) whose secrets are at hand; none without a sidecar."""
-        return self.secrets().names() if self.has_sidecar else frozenset()
-
-    def strangers(self) -> tuple[str, ...]:
-        """Whom the sidecar is sealed to although [secrets] names recipients, and not them.
-
-        age does not tell who sealed a file: who can write to the folder can put one of his own
-        there, and what is filed next would be sealed to him, too.
-        """
-        from oauthsync import age
-
-        named = {str(age.parse_recipient(text)) for text in self.config.recipients}
-        return tuple(sorted(set(self.secrets().recipients) - named)) if named else ()
-
-    @property
-    def has_sidecar(self) -> bool:
-        """Whether anything, be it a broken link, stands where the sidecar goes, or did before.
-
-        Opening one of which only the generation before is left says so.
-        """
-        path = self.config.sidecar
-        return is_there(path) or is_there(previous_of(path))
-
     @cached_property
-    def key(self) -> "Key":
-        """What opens the sidecar, or seals a new one: from its configured source, or a person.
-
-        Raises SidecarError where neither gives it. A person is asked once, and also where the
-        configuration's identity is to take over from the passphrase that still seals the file.
-        """
-        from oauthsync import sidecar
-
-        unlock = self.config.unlock()
-        if unlock is None or self._is_to_take_over(unlock):
-            return self._typed_key()
-        if unlock.kind == "passphrase":
-            return sidecar.PassphraseKey(unlock.passphrase())
-        assert unlock.identity is not None
-        return sidecar.IdentityKey(self._identities(unlock.identity, unlock.source))
-
-    def _is_to_take_over(self, unlock: Unlock) -> bool:
-        from oauthsync import sidecar
-
-        return (
-            self._ask is not None
-            and unlock is self.config.configured_unlock
-            and unlock.kind == "identity"
-            and self.has_sidecar
-            and sidecar.sealed_with_passphrase(self.config.sidecar)
-        )
-
-    def _typed_key(self) -> "Key":
-        from oauthsync import sidecar
-
-        path = self.config.sidecar
-        exists = self.has_sidecar
-        by_passphrase = (
-            sidecar.sealed_with_passphrase(path) if exists else not self.config.recipients
-        )
-        if not by_passphrase:
-            raise SidecarError(
-                f"{path} is sealed to age recipients, and no identity is given",
-                hint="set OAUTHSYNC_IDENTITY, or [secrets] identity, to an identity's file",
-            )
-        if self._ask is None:
-            raise SidecarError(
-                f"{path} asks for a passphrase, and nobody is there to type it",
-                hint="set one of OAUTHSYNC_PASSPHRASE, OAUTHSYNC_PASSPHRASE_FILE,"
-                " OAUTHSYNC_PASSPHRASE_COMMAND or OAUTHSYNC_IDENTITY, or [secrets] in"
-                f" {self.config.file}",
-            )
-        self._was_typed = True
-        prompt = f"Passphrase for {path}" if exists else f"New passphrase for {path}"
-        return sidecar.PassphraseKey(self._ask(prompt, not exists))
-
-    def _until_it_opens(
-        self, path: Path, passphrase: Secret, open_with: Callable[[Secret], T]
-    ) -> T:
-        """What `open_with` gives for a passphrase that was typed, maybe not at the first try."""
-        assert self._ask is not None, "somebody has typed it"
-        for number in range(2, TRIES + 1):
-            try:
-                return open_with(passphrase)
-            except SidecarError as error:
-                if not _is_mismatch(error):
-                    raise
-            prompt = f"That does not open it. Passphrase for {path} (try {number} of {TRIES})"
-            passphrase = self._ask(prompt, False)
-        return open_with(passphrase)
-
-    def new_passphrase(self) -> "PassphraseKey":
-        """A new passphrase for the sidecar, from a person; SidecarError where nobody is there."""
-        from oauthsync import sidecar
-
-        if self._ask is None:
-            raise SidecarError(
-                "nobody is there to type the new passphrase",
-                hint="run this on a terminal, or seal to age recipients",
-            )
-        prompt = f"New passphrase for {self.config.sidecar}"
-        return sidecar.PassphraseKey(self._ask(prompt, True))
-
-    def _identities(self, path: Path, source: str) -> "tuple[KeyPair, ...]":
-        from oauthsync import age, keys
-        from oauthsync.tables import read_regular
-
-        try:
-            text = read_regular(path, limit=age.MAX_FILE)
-        except OSError as error:
-            reason = error.strerror
-        else:
-            if keys.is_encrypted(text):
-                text = self._decrypted(path, text)
-            return keys.parse_identity_file(text)
-        # Without the path, and that error, which has it: people put a passphrase there by mistake.
-        raise SidecarError(
-            f"cannot read {source}: {reason}",
-            hint="that setting is to be the path of a file that holds them",
-        )
-
-    def _decrypted(self, path: Path, text: bytes) -> bytes:
-        """The content of an identity file that is itself encrypted with a passphrase."""
-        from oauthsync import age
-
-        if self._ask is None:
-            raise SidecarError(
-                f"the identity file {path} asks for a passphrase, and nobody is there to type it",
-                hint="run this on a terminal, or name an identity file that is not encrypted",
-            )
-        typed = self._ask(f"Passphrase for {path}", False)
-        try:
-            return self._until_it_opens(
-                path, typed, lambda passphrase: age.decrypt(text, [age.Passphrase(passphrase)])
-            )
-        except age.AgeError as error:
-            raise SidecarError(
-                f"the identity file {path} does not open: {error}", hint=error.hint
-            ) from error
+    def sidecar(self) -> Opener:
+        """The sidecar; raises as `config`."""
+        return Opener(self.config, self._ask)
 
     # --- the workspaces -------------------------------------------------------------------------
 
@@ -438,15 +268,6 @@ class Backup:
             return Exported(snapshot, difference, next(earlier, None))
         except OauthsyncError as error:
             return Failed(workspace.name, error)
-
-
-def _is_mismatch(error: BaseException | None) -> bool:
-    """Whether a passphrase is empty, or a wrong one (or the header that tells is damaged)."""
-    from oauthsync import age
-
-    return error is not None and (
-        isinstance(error, age.NoMatchError | age.KeyFormatError) or _is_mismatch(error.__cause__)
-    )
 
 
 def _home() -> Path:

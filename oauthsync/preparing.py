@@ -45,11 +45,11 @@ class Sidecar:
     @cached_property
     def secrets(self) -> "Secrets":
         """What it holds; SidecarError where it is missing or does not open."""
-        return self._backup.secrets()
+        return self._backup.sidecar.secrets()
 
     @cached_property
     def _apps(self) -> frozenset[tuple[str, str]]:
-        return self.secrets.names() if self._backup.has_sidecar else frozenset()
+        return self.secrets.names() if self._backup.sidecar.exists else frozenset()
 
     def __contains__(self, app: object) -> bool:
         return app in self._apps

@@ -95,7 +95,7 @@ def check_sidecar(backup: Backup, *, may_ask: bool) -> Iterator[Check]:
     What takes a person to open it is left untested where nobody is there (`may_ask`).
     """
     path = backup.config.sidecar
-    if not backup.has_sidecar:
+    if not backup.sidecar.exists:
         yield _no_sidecar(path)
         return
     if not _can_open(path, backup.config.unlock(), may_ask=may_ask):
@@ -108,9 +108,9 @@ def check_sidecar(backup: Backup, *, may_ask: bool) -> Iterator[Check]:
             " terminal; to export, it need not open",
         )
         return
-    secrets = backup.secrets()
+    secrets = backup.sidecar.secrets()
     wanted = {str(age.parse_recipient(text)) for text in backup.config.recipients}
-    if strangers := backup.strangers():
+    if strangers := backup.sidecar.strangers():
         yield Check(
             "sidecar",
             "warning",

@@ -231,7 +231,7 @@ def _file_secrets(backup: Backup) -> None:
         sidecar.Entry(provider, client_id or "", Secret("s"), None, "2026-11-23T10:00:00Z")
         for provider, client_id in apps
     ]
-    sidecar.update(backup.config.sidecar, backup.key, entries)
+    sidecar.update(backup.config.sidecar, backup.sidecar.key, entries)
 
 
 # --- the command line ---------------------------------------------------------------------------

@@ -57,7 +57,7 @@ class Folder:
         at = timestamp(self.clock.now() - days_ago * DAY)
         token = Secret(SLACK_TOKEN) if provider == "slack" else None
         entry = sidecar.Entry(provider, client_id, Secret(SECRET), token, at)
-        sidecar.update(self.backup.config.sidecar, self.backup.key, [entry])
+        sidecar.update(self.backup.config.sidecar, self.backup.sidecar.key, [entry])
 
     def restore(self, snapshot: str = "latest", *, to: str = "dev") -> None:
         """Import the snapshot of `dev`."""

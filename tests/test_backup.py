@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from oauthsync import age, backup, files, sidecar
+from oauthsync import backup
 from oauthsync.backup import Backup, Exported, Failed
 from oauthsync.clock import SleepInterruptedError
-from oauthsync.errors import OauthsyncError, SidecarError, StoreError, UsageError
+from oauthsync.errors import OauthsyncError, StoreError, UsageError
 from oauthsync.events import Event, PageRead, QuotaNotShared
 from oauthsync.sandbox import Fault, Request, Sandbox
-from oauthsync.secret import Secret
 from tests.clock import FakeClock
-from tests.desk import PASSPHRASE, QUOTA, workspace
+from tests.desk import QUOTA, workspace
 
 TOKENS = [f"token-{number}" for number in range(8)]
 
@@ -153,10 +152,10 @@ def test_a_name_that_leads_elsewhere_now_is_refused(tmp_path: Path, sandbox: San
 def test_nothing_is_created_by_looking(tmp_path: Path, sandbox: Sandbox) -> None:
     path = folder(tmp_path, sandbox)
     with opened(path) as found:
-        for look in (found.database, found.snapshots, found.journal, found.secrets):
+        for look in (found.database, found.snapshots, found.journal, found.sidecar.secrets):
             with pytest.raises(OauthsyncError):
                 look()
-        assert found.apps() == frozenset()
+        assert found.sidecar.apps() == frozenset()
         assert found.live(found.workspace(None)).profiles
     assert [each.name for each in path.iterdir()] == ["oauthsync.toml"]
 
@@ -212,97 +211,3 @@ def test_a_user_without_a_home_is_told_to_set_one(
     monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(UsageError, match="no home folder"):
         Backup(tmp_path)
-
-
-# the sidecar's key
-
-
-class Person:
-    """Types one passphrase after the other, and remembers what was asked."""
-
-    def __init__(self, *passphrases: str) -> None:
-        self.asked: list[tuple[str, bool]] = []
-        self._passphrases = iter(passphrases or (PASSPHRASE,))
-
-    def __call__(self, prompt: str, is_new: bool) -> Secret:
-        self.asked.append((prompt, is_new))
-        return Secret(next(self._passphrases))
-
-
-def seal(path: Path, key: sidecar.Key) -> None:
-    entry = sidecar.Entry("hubspot", "app", Secret("s"), None, "2026-11-23T10:00:00Z")
-    sidecar.update(path / "secrets.age", key, [entry])
-
-
-def test_a_person_is_asked_once(tmp_path: Path, sandbox: Sandbox) -> None:
-    path, person = folder(tmp_path, sandbox), Person()
-    seal(path, sidecar.PassphraseKey(Secret(PASSPHRASE), work_factor=1))
-    with opened(path, ask=person) as found:
-        assert found.apps() == found.secrets().names() == {("hubspot", "app")}
-    assert person.asked == [(f"Passphrase for {path / 'secrets.age'}", False)]
-
-
-def test_a_new_sidecars_passphrase_is_asked_as_a_new_one(tmp_path: Path, sandbox: Sandbox) -> None:
-    path, person = folder(tmp_path, sandbox), Person()
-    with opened(path, ask=person) as found:
-        assert isinstance(found.key, sidecar.PassphraseKey)
-    assert person.asked == [(f"New passphrase for {path / 'secrets.age'}", True)]
-
-
-def test_nobody_is_asked_where_recipients_are_configured(tmp_path: Path, sandbox: Sandbox) -> None:
-    recipient = age.generate_identity().recipient
-    path = folder(tmp_path, sandbox, extra=f'[secrets]\nrecipients = ["{recipient}"]\n')
-    with (
-        opened(path, ask=Person()) as found,
-        pytest.raises(SidecarError, match="no identity is given"),
-    ):
-        found.key  # noqa: B018
-
-
-def test_a_sidecar_for_recipients_asks_for_no_passphrase(tmp_path: Path, sandbox: Sandbox) -> None:
-    path = folder(tmp_path, sandbox)
-    seal(path, sidecar.IdentityKey((age.generate_identity(),)))
-    with (
-        opened(path, ask=Person()) as found,
-        pytest.raises(SidecarError, match="no identity is given"),
-    ):
-        found.secrets()
-
-
-def test_a_person_who_mistypes_a_passphrase_is_asked_three_times_in_all(
-    tmp_path: Path, sandbox: Sandbox
-) -> None:
-    path, person = folder(tmp_path, sandbox), Person("wrong", "", PASSPHRASE)
-    file = path / "secrets.age"
-    seal(path, sidecar.PassphraseKey(Secret(PASSPHRASE), work_factor=1))
-    with opened(path, ask=person) as found:
-        assert found.apps() == found.secrets().names() == {("hubspot", "app")}
-    again = "That does not open it. Passphrase for"
-    assert person.asked == [
-        (f"Passphrase for {file}", False),
-        (f"{again} {file} (try 2 of 3)", False),
-        (f"{again} {file} (try 3 of 3)", False),
-    ]
-    person = Person("wrong", "wrong", "wrong")
-    with opened(path, ask=person) as found, pytest.raises(SidecarError, match="does not open"):
-        found.secrets()
-
-
-def test_a_sidecar_that_cannot_be_looked_at_is_not_taken_for_missing(
-    tmp_path: Path, sandbox: Sandbox
-) -> None:
-    path = folder(tmp_path, sandbox)
-    with opened(path) as found:
-        assert not found.has_sidecar
-        path.rename(tmp_path / "moved")
-        path.write_text("no folder any more, so nobody can tell")
-        assert found.has_sidecar
-        assert files.is_there(found.config.sidecar)
-
-
-def test_without_anybody_the_error_says_what_to_set(tmp_path: Path, sandbox: Sandbox) -> None:
-    path = folder(tmp_path, sandbox)
-    for look in ("key", "new_passphrase"):
-        with opened(path) as found, pytest.raises(SidecarError, match="nobody is there") as caught:
-            getattr(found, look)()
-        assert caught.value.hint

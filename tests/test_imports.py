@@ -22,7 +22,7 @@ files tables urls retention profiles layout
 age answers database entries locks missing overrides progress quota runs sandbox sources versions
 answered checks group_commit keys matching secrets_file settling transport unlock vendor
 api config journal plan sidecar snapshots undo
-diagnosis exporter init plan_file single
+diagnosis exporter init opener plan_file single
 backup permissions target
 importer preparing report upkeep
 doctor restore

@@ -59,4 +59,4 @@ def _file_secret(folder: Path) -> None:
         entry = sidecar.Entry(
             "hubspot", "app-1", oauthsync.Secret("s"), None, "2026-11-23T10:00:00Z"
         )
-        sidecar.update(backup.config.sidecar, backup.key, [entry])
+        sidecar.update(backup.config.sidecar, backup.sidecar.key, [entry])

@@ -333,7 +333,7 @@ def test_a_sidecar_that_does_not_open_leaves_open_what_could_be_restored(folder:
 def test_a_secret_of_no_known_age_is_listed_all_the_same(folder: Folder) -> None:
     folder.file_secret("hubspot", "tomorrow", days_ago=-1)
     entry = Entry("hubspot", "never", Secret("x"), None, "2026-99-99T00:00:00Z")
-    sidecar.update(folder.backup.config.sidecar, folder.backup.key, [entry])
+    sidecar.update(folder.backup.config.sidecar, folder.backup.sidecar.key, [entry])
     folder.export()
     rows = Page(folder.page()).rows("Age of each secret")
     assert [(row[1], row[3]) for row in rows] == [("tomorrow", "–"), ("never", "–")]

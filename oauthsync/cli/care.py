@@ -58,13 +58,13 @@ def _apps(
     session: Session, backup: "Backup"
 ) -> "tuple[frozenset[tuple[str, str]] | None, SidecarError | None]":
     """The apps whose secrets are filed; or None, and why that is not known."""
-    if not backup.has_sidecar:
+    if not backup.sidecar.exists:
         session.warn(
             "there is no sidecar, so nothing could be restored:"
             " `oauthsync secrets fill` asks for the secrets"
         )
     try:
-        return backup.apps(), None
+        return backup.sidecar.apps(), None
     except SidecarError as error:
         return None, error
 

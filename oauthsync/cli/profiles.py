@@ -180,7 +180,7 @@ def _ensure_secret(session: Session, backup: "Backup", step: "NewStep") -> None:
     from oauthsync.clock import timestamp
 
     assert step.client_id is not None
-    if (step.provider, step.client_id) in backup.apps():
+    if (step.provider, step.client_id) in backup.sidecar.apps():
         return
     if not session.interactive:
         raise IncompleteError(
@@ -188,7 +188,7 @@ def _ensure_secret(session: Session, backup: "Backup", step: "NewStep") -> None:
             " written",
             hint="file it with `oauthsync secrets set` or `oauthsync secrets load`",
         )
-    key = backup.key  # asked for before anything is typed that could be lost
+    key = backup.sidecar.key  # asked for before anything is typed that could be lost
     secret = session.ask_secret(f"Client secret of {step.provider} {step.client_id}")
     if not secret:
         raise OauthsyncError("no secret was given, so nothing was written")

@@ -85,7 +85,7 @@ def fill_command(session: Session, snapshot: str, workspace: str | None) -> None
     with session.backup() as backup:
         missing = _missing(session, backup, snapshot, workspace)
         if missing:
-            _ = backup.key  # of a new sidecar: asked for before anything that it is to seal
+            _ = backup.sidecar.key  # of a new sidecar: asked for before anything that it is to seal
         stored = _fill(session, backup, missing)
     left = len(missing) - stored
     session.report(
@@ -187,7 +187,7 @@ def list_command(session: Session) -> None:
     from oauthsync import documents
 
     with session.backup() as backup:
-        entries = backup.secrets().entries
+        entries = backup.sidecar.secrets().entries
     session.answer(
         lambda: {"secrets": [documents.secret(entry) for entry in entries]},
         lambda renderer: renderer.table(
@@ -255,12 +255,12 @@ def remove_command(session: Session, provider: str, client_id: str) -> None:
 
     app = (provider, client_id)
     with session.backup() as backup:
-        if app not in backup.secrets().names():
+        if app not in backup.sidecar.secrets().names():
             raise UsageError(
                 f"the sidecar has no secret for {provider} {client_id!r}",
                 hint="`oauthsync secrets list` shows what it has",
             )
-        saved = sidecar.update(backup.config.sidecar, backup.key, [], remove=[app])
+        saved = sidecar.update(backup.config.sidecar, backup.sidecar.key, [], remove=[app])
     session.report(lambda: {"removed": saved.removed}, lambda _: "removed")
 
 
@@ -281,9 +281,11 @@ def rekey_command(session: Session, by_passphrase: bool, recipients: tuple[str, 
         raise click.UsageError("give --passphrase or --recipient, not both")
     with session.backup() as backup:
         chosen = () if by_passphrase else recipients or backup.config.recipients
-        backup.secrets()  # tried before a new passphrase is typed
-        sidecar.rekey(backup.config.sidecar, backup.key, chosen or backup.new_passphrase())
-        opens = not chosen or _is_held(backup.key, chosen)
+        backup.sidecar.secrets()  # tried before a new passphrase is typed
+        sidecar.rekey(
+            backup.config.sidecar, backup.sidecar.key, chosen or backup.sidecar.new_passphrase()
+        )
+        opens = not chosen or _is_held(backup.sidecar.key, chosen)
         configured = backup.config.unlock()
     how = (
         f"sealed to {count_of(len(chosen), 'recipient')}"
@@ -351,8 +353,8 @@ def _needs_a_person(session: Session, instead: str) -> None:
 
 def _open_first(backup: "Backup") -> None:
     """Have the key asked for, and tried, before anything is typed that a wrong one would lose."""
-    _ = backup.key
-    backup.apps()
+    _ = backup.sidecar.key
+    backup.sidecar.apps()
 
 
 def _missing(
@@ -361,7 +363,7 @@ def _missing(
     from oauthsync.missing import missing_apps
 
     found = session.find(backup, snapshot, workspace)
-    return missing_apps(backup.snapshots().profiles(found), backup.apps())
+    return missing_apps(backup.snapshots().profiles(found), backup.sidecar.apps())
 
 
 def _asked(
@@ -405,14 +407,14 @@ def _entry(
 def _save(session: Session, backup: "Backup", entries: "Sequence[Entry]") -> "Saved":
     from oauthsync import sidecar
 
-    if backup.config.recipients and backup.has_sidecar:
-        for stranger in backup.strangers():
+    if backup.config.recipients and backup.sidecar.exists:
+        for stranger in backup.sidecar.strangers():
             session.warn(
                 f"the sidecar is also sealed to {stranger}, whom [secrets] does not name:"
                 " if nobody of you added it, somebody has replaced the file"
             )
     return sidecar.update(
-        backup.config.sidecar, backup.key, entries, recipients=backup.config.recipients
+        backup.config.sidecar, backup.sidecar.key, entries, recipients=backup.config.recipients
     )
 
 

@@ -165,10 +165,10 @@ def _exports(backup: Backup) -> dict[str, list[Snapshot]]:
 
 
 def _sidecar(backup: Backup, used: Mapping[tuple[str, str | None], int]) -> Sidecar:
-    if not backup.has_sidecar:
+    if not backup.sidecar.exists:
         return Sidecar("absent")
     try:
-        entries = backup.secrets().entries
+        entries = backup.sidecar.secrets().entries
     except SidecarError as error:
         return Sidecar("closed", "; ".join(filter(None, (str(error), error.hint))))
     filed = (
