@@ -36,10 +36,13 @@ WHERE v.end_snapshot IS NOT NULL AND NOT EXISTS (
 ORDER BY v.workspace_id, v.profile_id, v.first_snapshot
 """
 
-_NEWEST = """
-SELECT w.name, v.provider, v.name, v.client_id
+_CREATED = """
+SELECT w.name, v.provider, v.name, v.client_id, max(v.first_snapshot)
 FROM profile_versions AS v JOIN workspaces AS w ON w.id = v.workspace_id
-WHERE v.end_snapshot IS NULL
+WHERE NOT EXISTS (
+    SELECT 1 FROM profile_versions AS before WHERE before.workspace_id = v.workspace_id
+        AND before.profile_id = v.profile_id AND before.end_snapshot = v.first_snapshot)
+GROUP BY w.name, v.provider, v.name, v.client_id
 """
 
 
@@ -101,16 +104,20 @@ def check(database: Database, apps: Container[App] = ()) -> Checked:
 
 
 def vanished(database: Database) -> list[Vanished]:
-    """The profiles that the newest snapshots lack, without those created again with a new id."""
+    """The profiles that the newest snapshots lack, without those created again with a new id.
+
+    Created again is what vanished before another with its provider, name and client id appeared;
+    that one may have vanished since, and stands for both.
+    """
     with reading(database) as connection:
         rows = connection.execute(_VANISHED).fetchall()
         # Looked up here: SQLite compares with row after row where a value may be NULL.
-        newest = set(connection.execute(_NEWEST)) if rows else set()
+        created = {row[:-1]: row[-1] for row in connection.execute(_CREATED)} if rows else {}
     found = []
     for (workspace, profile_id), group in groupby(rows, key=itemgetter(0, 1)):
         spans, keys = zip(*((row[2:4], row[4:]) for row in group), strict=True)
         provider, name, _ = keys[-1]
-        if (workspace, *keys[-1]) not in newest:
+        if created.get((workspace, *keys[-1]), 0) < spans[-1][1]:
             found.append(Vanished(workspace, profile_id, provider, name, spans))
     return found
 

@@ -6,8 +6,9 @@ out at once, then one for each that leaves the window.
 What counts. The server counts a request when it arrives, which is some time between its grant and
 its answer. So a slot counts from its grant until `window` seconds after its answer. A slot that was
 never settled (its process died, its answer never came) counts until `window` seconds after its
-lease, which is the longest that a request can take. Both are exact bounds: at no moment can the
-server see more than the limit in its window, wherever between grant and answer it counted.
+lease, which is the longest that a request can take. Both are exact bounds as long as
+nobody sets the clock forward: at no moment can the server see more than the limit in its window,
+wherever between grant and answer it counted.
 
 The gate. A 429 all the same means that somebody else uses the workspace's quota. It closes the gate
 for every thread and process: for the server's `Retry-After` where it gave one, else for 1/30 of a
@@ -21,10 +22,10 @@ grant had seen, not by time, so a clock that jumps confuses nothing.
 The clock. An entry that begins in the future was made before the clock was set back. It begins now
 instead, so such a jump blocks for no longer than the entry would have lasted anyway.
 
-The state is a small SQLite file, with one IMMEDIATE transaction for each grant. While other
-requests of a Quota are under way, an answer is written down together with what comes next, the next
-grant or the last answer: until then, other processes take it for not answered yet, and wait rather
-too long than too short. The journal mode is PERSIST: a process may be killed at any point. WAL
+The state is a small SQLite file, with one IMMEDIATE transaction for each grant. While more requests
+of a Quota are under way than it has answers, an answer is written down together with what comes
+next: until then, other processes take it for not answered yet, and wait rather too long than too
+short. The journal mode is PERSIST: a process may be killed at any point. WAL
 would be faster, but needs shared memory, which network home folders do not give, and its first use
 by two processes at once fails as locked. A file that is damaged is replaced (once by each Quota);
 one that cannot be used leaves the budget to this Quota's memory, and `problem` says why. No trouble
@@ -60,7 +61,7 @@ _SCHEMA = (
     " since REAL NOT NULL, PRIMARY KEY (until, number)) WITHOUT ROWID",
     # One row. closings: how often it has closed. backoff: its last pause, 0 after a success.
     # probing: it is closed only because a probe is under way.
-    "CREATE TABLE IF NOT EXISTS gate (id INTEGER PRIMARY KEY CHECK (id = 0),"
+    "CREATE TABLE IF NOT EXISTS gates (id INTEGER PRIMARY KEY CHECK (id = 0),"
     " closings INTEGER NOT NULL, backoff REAL NOT NULL, probing INTEGER NOT NULL,"
     " since REAL NOT NULL, until REAL NOT NULL)",
 )
@@ -181,13 +182,13 @@ class Quota:
         with self._lock:
             self._under_way.discard(slot)
             self._answered.append((slot, self._clock.now()))
-            if slot.backoff or not self._under_way:
+            if slot.backoff or len(self._answered) >= len(self._under_way):
                 self._transact(work)
 
     def _abandon(self, slot: Slot) -> None:
         with self._lock:
             self._under_way.discard(slot)
-            if self._answered and not self._under_way:
+            if self._answered and len(self._answered) >= len(self._under_way):
                 self._transact(_nothing)
 
     def _reject(self, slot: Slot, retry_after: float | None) -> float:
@@ -249,7 +250,7 @@ class Quota:
             {"now": now, "window": self._window},
         )
         db.execute(
-            "UPDATE gate SET until = until - since + :now, since = :now WHERE since > :now",
+            "UPDATE gates SET until = until - since + :now, since = :now WHERE since > :now",
             {"now": now},
         )
         return now
@@ -284,7 +285,7 @@ class Quota:
 
     def _gate(self, db: sqlite3.Connection) -> tuple[int, float, bool, float]:
         """How often it has closed, its last pause, whether a probe is out, when it opens."""
-        row = db.execute("SELECT closings, backoff, probing, until FROM gate").fetchone()
+        row = db.execute("SELECT closings, backoff, probing, until FROM gates").fetchone()
         return (0, 0.0, False, 0.0) if row is None else row
 
     def _set_gate(
@@ -298,7 +299,7 @@ class Quota:
         probing: bool = False,
     ) -> None:
         db.execute(
-            "REPLACE INTO gate (id, closings, backoff, probing, since, until)"
+            "REPLACE INTO gates (id, closings, backoff, probing, since, until)"
             " VALUES (0, ?, ?, ?, ?, ?)",
             (closings, backoff, probing, now, until),
         )

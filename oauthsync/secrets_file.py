@@ -249,21 +249,22 @@ def some(names: Sequence[str]) -> str:
 
 
 def unused(rows: Mapping[str, Entry], used: Collection[tuple[str, str | None]]) -> Sequence[str]:
-    """A line for each row whose app is none of `used`, with the one that differs in case alone."""
+    """A line for each row whose app is none of `used`, with what may be meant.
+
+    It shows nothing of the row: in a wrong column, a secret may stand anywhere.
+    """
     near = {_folded(app): app for app in used}
-    ids = {client_id for _, client_id in used}
+    ids = {client_id for _, client_id in near}
     lines = []
     for where, entry in rows.items():
         if entry.app in used:
             continue
-        if entry.client_secret.reveal() in ids:  # then the secret may stand where the id should
-            lines.append(
-                f"{where}: its client_secret is a profile's client id: are the two swapped?"
-            )
-            continue
-        other = near.get(_folded(entry.app))
-        meant = f"; profiles have {other[0]} {other[1]}" if other else ""
-        lines.append(inline(f"{where}: {entry.provider} {entry.client_id}{meant}"))
+        meant = ""
+        if other := near.get(_folded(entry.app)):
+            meant = f": profiles have {other[0]} {other[1]}"
+        elif _unmarked(entry.client_secret.reveal()).casefold() in ids:
+            meant = ": its client_secret is a profile's client id; are the two swapped?"
+        lines.append(inline(where + meant))
     return lines
 
 

@@ -112,6 +112,8 @@ class Transport:
         headers = {**_HEADERS, "Authorization": f"Bearer {self._token.reveal()}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
+        elif method != "GET":
+            headers["Content-Length"] = "0"  # some gateways ask for it
         with adapter.pool(self._url, **self._environment).urlopen(
             method,
             path,
@@ -241,8 +243,13 @@ class _Response(HTTPResponse):
 
     def begin(self, *args: Any, **kwargs: Any) -> None:
         super().begin(*args, **kwargs)
+        # http.client skips a 100 only. Another interim answer (RFC 9110, 15.2) taken for the answer
+        # would leave the real one on the connection, as the answer to the next request.
+        while 101 < self.status < 200:
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin(*args, **kwargs)
         # A head that broke off, or no HTTP: urllib3 takes it, and logs what it could not parse.
-        if self.msg.defects:
+        if self.status == 101 or self.msg.defects:
             raise HTTPException
 
 

@@ -90,10 +90,16 @@ class TestVanished:
             assert vanished(database) == []
         add(database, [profile(2, **fields)], workspace="prod")
         add(database, [])
-        assert [(each.workspace, each.id) for each in vanished(database)] == [
-            ("dev", 1),
-            ("dev", 2),
-        ]
+        assert [(each.workspace, each.id) for each in vanished(database)] == [("dev", 2)]
+
+    def test_a_namesake_that_was_there_before_does_not_stand_for_what_vanished(
+        self, database: Database
+    ) -> None:
+        same: dict[str, Json] = {"name": "Acme", "provider": "slack", "data": None}
+        add(database, [profile(1, **same), profile(2, **same)])
+        add(database, [profile(2, **same)])
+        add(database, [profile(2, use=1, **same)])
+        assert [each.id for each in vanished(database)] == [1]
 
 
 class TestWhole:

@@ -305,9 +305,9 @@ def test_load_names_what_no_profile_of_any_snapshot_uses_and_stores_it_all_the_s
     called = desk.call("secrets", "load", "s.csv", "--json")
     assert (called.code, called.json) == (0, {"loaded": 3, "replaced": 0})
     assert (
-        "warning: 2 rows stored for what no profile of any snapshot uses:\n"
-        "  line 3: Asana a2; profiles have asana a2\n"
-        "  line 4: slack 1.23E+10\n"
+        "warning: 2 rows stored for apps that no profile of any snapshot uses:\n"
+        "  line 3: profiles have asana a2\n"
+        "  line 4\n"
     ) in called.err
     assert "canary" not in called.err
     (desk.folder / "s.csv").write_text(f"{csv}asana,a2,s-canary\n")

@@ -458,17 +458,17 @@ def test_threads_and_quotas_of_one_process_share_the_file(path: Path, clock: Fak
 @pytest.mark.parametrize(
     "what_is_next", [lambda quota, _: granted(quota), lambda _, slot: slot.release()]
 )
-def test_an_answer_is_told_to_other_processes_with_the_next_grant_or_the_last_answer(
+def test_an_answer_is_told_to_other_processes_with_the_next_grant_or_some_answers_later(
     path: Path, clock: FakeClock, what_is_next: Callable[[Quota, Slot], None]
 ) -> None:
-    with opened(path, clock, limit=3) as quota, opened(path, clock, limit=3) as other_process:
-        first, second, under_way = [granted(quota) for _ in range(3)]
+    with opened(path, clock, limit=5) as quota, opened(path, clock, limit=5) as other_process:
+        slots = [granted(quota) for _ in range(5)]
         clock.sleep(10)
-        first.release()
-        second.release()
+        slots[0].release()
+        slots[1].release()
         clock.sleep(61)
         refused(other_process)
-        what_is_next(quota, under_way)
+        what_is_next(quota, slots[2])
         granted(other_process)
 
 
@@ -478,13 +478,14 @@ def test_an_answer_is_told_to_other_processes_with_the_next_grant_or_the_last_an
 def test_an_answer_is_not_kept_back_for_a_request_that_is_given_up(
     path: Path, clock: FakeClock, end: Callable[[Quota, Slot], None]
 ) -> None:
-    with opened(path, clock, limit=2) as quota, opened(path, clock, limit=2) as other_process:
-        answered, lost = granted(quota), granted(quota)
+    with opened(path, clock, limit=3) as quota, opened(path, clock, limit=3) as other_process:
+        answered, *lost = [granted(quota) for _ in range(3)]
         answered.release()
-        end(quota, lost)
+        for slot in lost:
+            end(quota, slot)
         clock.sleep(60)
         granted(other_process)
-        assert refused(other_process) == 60, "the one that is lost counts for its lease"
+        assert refused(other_process) == 60, "those that are lost count for their lease"
 
 
 TAKE_THREE_AND_DIE = """

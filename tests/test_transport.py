@@ -74,6 +74,18 @@ def test_a_request_carries_the_token_and_the_body_and_its_answer_comes_back_whol
     assert body == b'{"name": "x"}'
 
 
+@pytest.mark.parametrize("status", [100, 102, 103, 199])
+def test_an_interim_answer_is_not_the_answer_and_shifts_none(status: int) -> None:
+    interim = b"HTTP/1.1 %d Wait\r\nLink: </x>\r\n\r\n" % status
+    with Wire(interim * 3 + answer(200, b"one"), answer(200, b"two")) as wire:
+        client = Transport(wire.url, Secret(TOKEN), timeout=5)
+        answers = [client.exchange("GET", "/", None, before=nothing) for _ in range(2)]
+        client.close()
+    assert [(each.status, each.content) for each in answers] == [(200, b"one"), (200, b"two")]
+    assert "Link" not in answers[0].headers
+    assert wire.connections == 1
+
+
 @pytest.mark.parametrize("status", [204, 404, 429, 500, 503])
 def test_any_status_is_an_answer(status: int) -> None:
     with Wire(answer(status, b"")) as wire:
@@ -456,6 +468,8 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         pytest.param(lambda connection: None, id="closed without an answer"),
         pytest.param(partial(send, b"HTTP/1.1 20"), id="half a status"),
         pytest.param(partial(send, b"HTTP/1.1 200 OK\r\nContent-"), id="half a head"),
+        pytest.param(partial(send, b"HTTP/1.1 102 Wait\r\n\r\n"), id="an interim answer alone"),
+        pytest.param(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", id="another protocol"),
         pytest.param(partial(send, HEAD + b"x" * 50), id="half a body"),
         pytest.param(half_then_reset, id="reset in the body"),
         pytest.param(CHUNKED + b"5\r\nab", id="half a chunk"),

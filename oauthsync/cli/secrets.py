@@ -173,7 +173,7 @@ def _warn_of_unused(session: Session, backup: "Backup", rows: "Mapping[str, Entr
         return
     if used and (lines := unused(rows, used)):
         session.warn(
-            f"{count_of(len(lines), 'row')} stored for what no profile of any snapshot uses:\n"
+            f"{count_of(len(lines), 'row')} stored for apps that no profile of any snapshot uses:\n"
             f"{session.folded(lines)}\n"
             "compare them with `oauthsync secrets missing`, letter by letter;"
             " `oauthsync secrets remove` takes one out"
