@@ -50,6 +50,9 @@ MAX_TRIES = 12
 PROVIDERS = ("hubspot", "slack", "jira")
 NAMES = ("Acme", "東京支社", "🚀", "a <b> 'c'")
 KINDS_OF_WRITES = tuple(kind for kind in KINDS if kind not in LISTING and "hang" not in kind)
+REAL_PAUSES = {"drip": 0.0, "interim": 0.01}
+"""Seconds that no clock makes shorter."""
+
 KINDS_OF_LISTS = tuple(
     kind for kind in KINDS if "late" not in kind and "apply" not in kind and "hang" not in kind
 )
@@ -157,7 +160,7 @@ class Round:
                 probability=self.rng.choice((0.1, 0.3, 0.6, 1.0)),
                 times=self.rng.choice((1, 2, 4, None)),
                 after=self.rng.choice((0, 0, 1, 3)),
-                delay=0.0 if kind == "drip" else round(self.rng.uniform(0.0, 40.0), 1),
+                delay=REAL_PAUSES.get(kind, round(self.rng.uniform(0.0, 40.0), 1)),
             )
 
     def _some_on_lists(self) -> Iterator[Fault]:

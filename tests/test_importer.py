@@ -192,9 +192,10 @@ def test_a_call_that_hangs_is_given_up_and_settled(kind: str) -> None:
         assert states(carried)["adopted"] == (0 if kind == "hang" else 1)
 
 
-def test_a_slow_answer_is_an_answer(world: World) -> None:
+@pytest.mark.parametrize(("kind", "delay"), [("drip", 0.0), ("interim", 0.02)])
+def test_a_slow_answer_is_an_answer(world: World, kind: str, delay: float) -> None:
     wanted = fill(world)
-    world.sandbox.faults = [Fault("drip", "POST", delay=0.0)]
+    world.sandbox.faults = [Fault(kind, "POST", delay=delay)]
     carried = world.carry_out()
     check_invariants(world, wanted)
     assert (states(carried), waits(world)) == ({"done": 5}, [])

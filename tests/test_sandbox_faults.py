@@ -286,6 +286,14 @@ def test_a_drip_is_the_whole_answer_byte_by_byte(sandbox: Sandbox) -> None:
         assert names(sandbox) == ["x"]
 
 
+def test_an_interim_answer_comes_before_the_answer(sandbox: Sandbox) -> None:
+    with sandbox:
+        sandbox.faults = [Fault("interim", "POST", delay=0)]
+        interim, _, received = post(sandbox).partition(b"\r\n\r\n")
+    assert interim == b"HTTP/1.1 102 Processing"
+    assert parse(received).result["name"] == "x"
+
+
 def test_a_drip_and_a_hang_end_with_the_sandbox() -> None:
     with Sandbox(["a"], server_timeout=600) as sandbox:
         sandbox.faults = [Fault("drip", "GET", delay=500), Fault("hang", "POST")]

@@ -50,7 +50,10 @@ LISTING = {
     "reorder": "list: the page's rows in another order each time",
     "shuffle": "list: all rows in another order for each page",
 }
-APPLIED = {"drip": "the answer comes byte by byte, with the delay (0.05s) between them"}
+APPLIED = {
+    "drip": "the answer comes byte by byte, with the delay (0.05s) between them",
+    "interim": "102 (Processing) comes first, and after the delay (0.05s) the answer",
+}
 KINDS: dict[str, str] = {
     **BROKEN,
     **{f"{kind}-after-apply": f"done, but {text}" for kind, text in BROKEN.items()},
@@ -79,7 +82,8 @@ class Fault:
     `times` is how many more matching requests it strikes (None: all), `after` how many matching
     requests pass before, `probability` its chance on each. `delay` is in seconds: for a `-late`
     kind until the request is carried out (never after the sandbox's `server_timeout`), for `drip`
-    between two bytes, for `429` and `429-date` what the client is told to wait.
+    between two bytes, for `interim` before the answer, for `429` and `429-date` what the client is
+    told to wait.
     """
 
     kind: str
@@ -151,7 +155,7 @@ class Fault:
         """Its delay, or the kind's default."""
         if self.delay is not None:
             return self.delay
-        return 30.0 if self.effect == "late" else 0.05 if self.kind == "drip" else 1.0
+        return 30.0 if self.effect == "late" else 0.05 if self.kind in APPLIED else 1.0
 
 
 def _with_option(fault: Fault, option: str, spec: str) -> Fault:

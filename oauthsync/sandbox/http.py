@@ -22,7 +22,7 @@ MAX_HEAD = 64 * 1024
 MAX_BODY = 1024 * 1024
 REJECTED_TIMEOUT = 1.0
 
-Delivery = Literal["whole", "reset", "close", "truncate", "hang", "drip"]
+Delivery = Literal["whole", "reset", "close", "truncate", "hang", "drip", "interim"]
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -38,7 +38,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, and how it is delivered; `pause` is the seconds between a drip's bytes."""
+    """An answer, and how it is delivered; `pause` is in seconds: a drip's, an interim's."""
 
     status: int
     body: bytes
@@ -158,7 +158,10 @@ class Server:
         head = self._head(reply)
         body = b"" if message.method == "HEAD" else reply.body
         match reply.delivery:
-            case "whole":
+            case "whole" | "interim":
+                if reply.delivery == "interim":
+                    connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
+                    self.stopping.wait(reply.pause)
                 connection.sendall(head + body)
                 return message.headers.get("connection", "").lower() != "close"
             case "reset":

@@ -15,8 +15,8 @@ def spoil(reply: Reply, fault: Fault, *, now: float, url: str) -> Reply:
     match fault.shape:
         case "reset" | "close" | "truncate" | "hang" as delivery:
             return replace(reply, delivery=delivery)
-        case "drip":
-            return replace(reply, delivery="drip", pause=fault.seconds)
+        case "drip" | "interim" as delivery:
+            return replace(reply, delivery=delivery, pause=fault.seconds)
         case "half-json":
             return Reply(200, reply.body[: len(reply.body) // 2])
         case "html" | "502" | "503" | "504" as kind:
