@@ -36,13 +36,28 @@ WHERE v.end_snapshot IS NOT NULL AND NOT EXISTS (
 ORDER BY v.workspace_id, v.profile_id, v.first_snapshot
 """
 
+_PUT_BACK = """
+SELECT w.name, steps.source_id
+FROM steps JOIN runs ON runs.id = steps.run_id JOIN workspaces AS w ON w.id = runs.target_id
+WHERE steps.action = 'create' AND steps.state IN ('done', 'adopted')
+    AND runs.source_id = runs.target_id AND runs.state <> 'undone'
+    AND (EXISTS (
+        SELECT 1 FROM profile_versions AS v
+        WHERE v.workspace_id = runs.target_id AND v.profile_id = steps.target_id)
+    OR NOT EXISTS (
+        SELECT 1 FROM snapshots AS s WHERE s.workspace_id = runs.target_id
+            AND s.taken_at > coalesce(runs.finished_at, runs.started_at)))
+"""
+"""The profiles that a run created again, whatever it called them: a snapshot has what it created,
+or none was taken since."""
+
 _CREATED = """
-SELECT w.name, v.provider, v.name, v.client_id, max(v.first_snapshot)
+SELECT w.name, v.provider, v.name, v.client_id, v.first_snapshot
 FROM profile_versions AS v JOIN workspaces AS w ON w.id = v.workspace_id
 WHERE NOT EXISTS (
     SELECT 1 FROM profile_versions AS before WHERE before.workspace_id = v.workspace_id
         AND before.profile_id = v.profile_id AND before.end_snapshot = v.first_snapshot)
-GROUP BY w.name, v.provider, v.name, v.client_id
+ORDER BY v.first_snapshot
 """
 
 
@@ -106,20 +121,43 @@ def check(database: Database, apps: Container[App] = ()) -> Checked:
 def vanished(database: Database) -> list[Vanished]:
     """The profiles that the newest snapshots lack, without those created again with a new id.
 
-    Created again is what vanished before another with its provider, name and client id appeared;
-    that one may have vanished since, and stands for both.
+    Created again is what vanished before another with its provider, name and client id appeared,
+    and what a run created again; that one may have vanished since, and stands for both. Of twins,
+    as many are created again as appeared.
     """
     with reading(database) as connection:
         rows = connection.execute(_VANISHED).fetchall()
+        if not rows:
+            return []
         # Looked up here: SQLite compares with row after row where a value may be NULL.
-        created = {row[:-1]: row[-1] for row in connection.execute(_CREATED)} if rows else {}
-    found = []
+        created: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for *key, first in connection.execute(_CREATED):
+            created[tuple(key)].append(first)
+        put_back = set(connection.execute(_PUT_BACK))
+    gone = []
     for (workspace, profile_id), group in groupby(rows, key=itemgetter(0, 1)):
         spans, keys = zip(*((row[2:4], row[4:]) for row in group), strict=True)
         provider, name, _ = keys[-1]
-        if created.get((workspace, *keys[-1]), 0) < spans[-1][1]:
-            found.append(Vanished(workspace, profile_id, provider, name, spans))
-    return found
+        found = Vanished(workspace, profile_id, provider, name, spans)
+        gone.append((found, created[workspace, *keys[-1]], (workspace, profile_id) in put_back))
+    return _not_created_again(gone)
+
+
+def _not_created_again(gone: list[tuple[Vanished, list[int], bool]]) -> list[Vanished]:
+    """The vanished profiles without those for which another one stands.
+
+    Each comes with the snapshots, in their order, in which its like appeared, and whether a run put
+    it back. Each appearance stands for one, and first of all for what was put back.
+    """
+    lost = []
+    for profile, appeared, was_put_back in sorted(
+        gone, key=lambda each: (not each[2], -each[0].spans[-1][1])
+    ):
+        if appeared and appeared[-1] >= profile.spans[-1][1]:
+            appeared.pop()
+        elif not was_put_back:
+            lost.append(profile)
+    return sorted(lost, key=attrgetter("workspace", "id"))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ goes to the workspace's own address only. Where all is well, three requests are 
 of the list, the workspace's identity, and one profile by its id.
 """
 
+import shlex
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -70,6 +71,9 @@ def _check_configuration(
         config = backup.config
         workspace = config.workspace(name)
     except OauthsyncError as error:
+        if config is not None and name is not None:
+            how = f"(`oauthsync init --workspace {shlex.quote(name)}` shows how to define it)"
+            error.hint = " ".join(filter(None, (error.hint, how)))
         yield failed("configuration", error)
         return config, None
     in_file = config.defines_workspaces and workspace.name in config.workspaces

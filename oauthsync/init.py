@@ -66,7 +66,7 @@ def check_name(name: str) -> str:
     """A name for a workspace that needs no care anywhere. Raises UsageError."""
     if not _NAME.fullmatch(name):
         raise UsageError(
-            "that is no good name for a workspace",
+            "a workspace cannot be called that here",
             hint="begin with a letter, a digit or _, and go on with those, dots and dashes",
         )
     return name

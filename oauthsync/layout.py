@@ -26,17 +26,19 @@ def columns(
     *,
     right: Iterable[int] = (),
     first: Sequence[Collection[int]] = (),
+    whole: Collection[int] = (),
 ) -> list[str]:
     """The rows with their cells below each other, in at most `room` columns (None: any).
 
     Cells are safe to show already; `right` are the columns whose cells stand at their right end,
-    `first` the groups of them that are shortened before all others, in their order.
+    `first` the groups of them that are shortened before all others, in their order, and `whole`
+    those that are shortened after all others.
     """
     if not rows:
         return []
     widths = _widths(rows)
     if room is not None:
-        _shrink(widths, room, first)
+        _shrink(widths, room, first, whole)
     aligned = frozenset(right)
     return [
         GAP.join(
@@ -76,13 +78,17 @@ def _total(widths: Collection[int]) -> int:
     return sum(widths) + len(GAP) * (len(widths) - 1)
 
 
-def _shrink(widths: list[int], room: int, first: Sequence[Collection[int]]) -> None:
+def _shrink(
+    widths: list[int], room: int, first: Sequence[Collection[int]], whole: Collection[int]
+) -> None:
     """Take from the widest column of those whose turn it is, again and again, until all fit."""
     excess = _total(widths) - room
     every = range(len(widths))
+    most = [index for index in every if index not in whole]
     for columns, least in (
         *((group, MIN_WIDTH) for group in first),
-        (every, MIN_WIDTH),
+        (most, MIN_WIDTH),
+        (most, 1),
         (every, 1),
     ):
         while excess > 0 and columns:
@@ -101,6 +107,8 @@ def shortened(text: str, width: int) -> str:
 
 
 def _padded(text: str, width: int, *, right: bool) -> str:
-    text = shortened(text, width)
-    space = " " * (width - cell_len(text))
+    if (length := cell_len(text)) > width:
+        text = shortened(text, width)
+        length = cell_len(text)
+    space = " " * (width - length)
     return space + text if right else text + space

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from oauthsync.render import MARKS, summary
+from oauthsync.render import MARKS, summary, to_choose_again
 from oauthsync.text import inline
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def plan(prepared: "Prepared", *, verbose: bool = False) -> str:
             "",
             f"From snapshot {snapshot.id} of {code(snapshot.workspace)}, taken {snapshot.taken_at}:"
             f" **{summary(made.summary)}**",
+            *(line for told in to_choose_again(prepared) for line in ("", told)),
             *_cautions(made.cautions),
             *_table(shown),
             "",

@@ -3,12 +3,14 @@
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from oauthsync.config import Config
 from oauthsync.diagnosis import Check
 from oauthsync.errors import UsageError
 from oauthsync.files import previous_of
+from oauthsync.sources import FromFile
 
 NAME = "files"
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -27,12 +29,20 @@ def _private(config: Config) -> Iterator[Path]:
     yield config.database
     yield config.sidecar
     yield previous_of(config.sidecar)
-    try:
-        unlock = config.unlock()
-    except UsageError:
-        return  # the sidecar's own check says so
-    if unlock is not None and unlock.identity is not None:
-        yield unlock.identity.resolve()  # a link to it is fine
+    # A link to what is kept elsewhere is fine; of one that leads nowhere, `resolve` is an error.
+    yield from sorted({Path(os.path.realpath(path)) for path in _named(config)})
+
+
+def _named(config: Config) -> Iterator[Path]:
+    """The files that settings name, and that hold a token, a passphrase or an identity."""
+    sources = [workspace.source for workspace in config.workspaces.values()]
+    with suppress(UsageError):  # the sidecar's own check says so
+        if (unlock := config.unlock()) is not None:
+            if unlock.identity is not None:
+                yield unlock.identity
+            if unlock.reader is not None:
+                sources.append(unlock.reader)
+    yield from (source.path for source in sources if isinstance(source, FromFile))
 
 
 def _folder(folder: Path) -> Iterator[Check]:
@@ -68,8 +78,8 @@ def _configuration(path: Path) -> Iterator[Check]:
 def _private_file(path: Path) -> Iterator[Check]:
     try:
         status = path.lstat()
-    except FileNotFoundError:
-        return
+    except OSError:
+        return  # missing, out of reach, or no path at all: whoever needs it will say so
     if not stat.S_ISREG(status.st_mode):
         yield Check(
             NAME,

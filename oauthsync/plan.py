@@ -30,6 +30,8 @@ SMALL_TARGET = 10
 """Updating more than this share of a target of more than 10 profiles takes an explicit yes."""
 
 _NO_SECRET = "its client secret is missing"  # noqa: S105 - a reason, not a secret
+_DIFFERS = "differs in "
+_AMBIGUOUS = "ambiguous: "
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,10 @@ class Selection:
     def check(self, source: Sequence[Profile]) -> None:
         """Raise UsageError where a condition holds for no profile, or all together do not."""
         if unknown := set(self.ids) - {profile.id for profile in source}:
-            raise UsageError(f"--id: the snapshot has no profile {min(unknown)}")
+            raise UsageError(
+                f"--id: the snapshot has no profile {min(unknown)}",
+                hint="`oauthsync log` says which snapshot has it, if it was removed",
+            )
         known = {profile.provider for profile in source}
         if unheard := sorted(set(self.providers) - known):
             raise UsageError(
@@ -220,6 +225,23 @@ class Plan:
         """Those of the blocked steps whose client secret is missing."""
         return tuple(step for step in self.blocked if step.reason == _NO_SECRET)
 
+    @cached_property
+    def ambiguous(self) -> tuple[Blocked, ...]:
+        """Those of the blocked steps whose match is ambiguous."""
+        return tuple(step for step in self.blocked if step.reason.startswith(_AMBIGUOUS))
+
+    @cached_property
+    def differing(self) -> tuple[Skip | Blocked, ...]:
+        """The steps that leave a profile as it is because it differs."""
+        left = (step for step in self.steps if isinstance(step, Skip | Blocked))
+        return tuple(step for step in left if step.reason.startswith(_DIFFERS))
+
+    @cached_property
+    def in_use(self) -> tuple[Create, ...]:
+        """The creates whose profile was, or may have been, in use: its new id is to be chosen."""
+        creates = (step for step in self.steps if isinstance(step, Create))
+        return tuple(step for step in creates if step.source_uses != 0)
+
     @property
     def cautions(self) -> tuple[str, ...]:
         """What about this plan takes an explicit yes."""
@@ -272,7 +294,9 @@ def make(situation: Situation, options: Options) -> Plan:
     matches = _match(situation, wanted, options.maps)
     selected = [each for each in wanted if options.selection.holds(each.source)]
     selected.sort(key=attrgetter("source.provider", "name", "source.id"))
-    blockers = {**matches.ambiguous, **(_collisions(selected) if options.overrides else {})}
+    blockers = {each: f"{_AMBIGUOUS}{why}" for each, why in matches.ambiguous.items()}
+    if options.overrides:
+        blockers |= _collisions(selected)
     steps = tuple(
         _step(
             each,
@@ -359,7 +383,7 @@ def _intent(wanted: Wanted, match: Profile | None, options: Options) -> tuple[ty
     if match is None:
         return Create, "not in target"
     if differing := wanted.differing(match):
-        return _ON_EXISTING[options.on_existing], f"differs in {listed(differing)}"
+        return _ON_EXISTING[options.on_existing], f"{_DIFFERS}{listed(differing)}"
     if options.push_secrets:
         return Update, "to give it the sidecar's secret"
     return Unchanged, "same in target"

@@ -8,6 +8,7 @@ rarely is parsed again. Pure: no I/O, no clock.
 
 import hashlib
 import sys
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -231,6 +232,29 @@ def difference(old: Iterable[Profile], new: Iterable[Profile]) -> Difference:
             if differs(before[i], after[i])
         ),
     )
+
+
+def split_created_again(found: Difference) -> tuple[Difference, list[Change]]:
+    """A difference, and apart from it what was removed and is there again under a new id.
+
+    That has the same provider, name and client id. Of several twins nobody knows which stands for
+    which: they are paired in the order of their ids.
+    """
+    added: dict[object, list[Profile]] = defaultdict(list)
+    for profile in found.added:
+        added[profile.key].append(profile)
+    again = [
+        Change(profile, added[profile.key].pop(0))
+        for profile in found.removed
+        if added[profile.key]
+    ]
+    ids = {profile.id for change in again for profile in (change.old, change.new)}
+    rest = Difference(
+        tuple(profile for profile in found.added if profile.id not in ids),
+        tuple(profile for profile in found.removed if profile.id not in ids),
+        found.changed,
+    )
+    return rest, again
 
 
 def differs(old: Profile, new: Profile) -> bool:

@@ -27,9 +27,9 @@ REDRAW = 0.1
 """Seconds between two states of the moving line: each costs a system call."""
 
 _REASONS = {
-    "quota": "the request quota",
-    "retry": "another try",
-    "unknown outcome": "the server to be done with a request that got no answer",
+    "quota": "quota",
+    "retry": "to try again",
+    "unknown outcome": "a request got no answer",
 }
 
 Now = Callable[[], float]
@@ -72,15 +72,18 @@ class Job:
                 self.wait_ends, self.waits_for = now + event.seconds, event.reason
 
     def describe(self, now: float, pace_of: PaceOf) -> str:
-        """The state in one line: how far it is, what it waits for, when it may end."""
+        """The state in one line: how far it is, when it may end, what it waits for.
+
+        What matters most comes first, and in few words: a narrow terminal cuts the end off.
+        """
         parts = [self._progress()]
         if (seconds := self.wait_ends - now) > 0:
-            parts.append(f"waiting {_duration(seconds)} for {_REASONS[self.waits_for]}")
             if (
                 self.waits_for == "quota"
                 and (left := self.time_left(pace_of(self.workspace))) is not None
             ):
-                parts.append(f"about {_duration(seconds + left)} to go")
+                parts.append(f"~{_duration(seconds + left)} left")
+            parts.append(f"waiting {_duration(seconds)} ({_REASONS[self.waits_for]})")
         return f"{inline(self.workspace)}: {', '.join(parts)}"
 
     def time_left(self, pace: Pace) -> float | None:
@@ -104,7 +107,7 @@ class Job:
         if self.total:
             return f"{self.done} of {self.total} done"
         again = " again" if self.reading > 1 else ""
-        return f"{count_of(self.profiles, 'profile')} read{again}"
+        return f"{self.profiles} read{again}"
 
 
 def describe_all(jobs: Mapping[str, Job], now: float, pace_of: PaceOf) -> str:

@@ -1,12 +1,11 @@
 """Results as text for people: tables, plans, differences. The only place that knows colours.
 
-Every line can be read without colour: a symbol says what a colour says. What was asked to be listed
-is folded on a terminal only, so that a pipe gets all of it; what is told about a plan, a difference
-or a run is folded everywhere, with its count. `verbose` folds and shortens nothing.
+Every line can be read without colour: a symbol says what a colour says. Lists are folded, with
+their counts, and shortened on a terminal only: a pipe gets all of it, and so does `verbose`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from oauthsync.plan import Step
     from oauthsync.profiles import Change, Difference, Profile
     from oauthsync.restore import Prepared
+    from oauthsync.runs import Run
     from oauthsync.runs import Step as RunStep
     from oauthsync.snapshots import LogEntry, Snapshot
     from oauthsync.strictjson import Json
@@ -33,6 +33,9 @@ FOLD = 20
 
 MAX_VALUE = 200
 """Characters of a JSON value that are shown."""
+
+_IDS, _USES = 1, 2
+"""The columns of a line with the ids of a profile, and with its uses where it is in use."""
 
 _FREE = (("client id",), ("name", "error"))
 """The columns that are shortened first: free text, while the others say what a row is about."""
@@ -84,6 +87,7 @@ class Renderer:
         self._color = color
         self._verbose = verbose
         self._width = None if verbose else width
+        self._folds = self._width is not None
 
     # --- listings -------------------------------------------------------------------------------
 
@@ -102,7 +106,7 @@ class Renderer:
         found = list(rows)
         if not found:
             return none
-        folds = self._width is not None and len(found) > FOLD
+        folds = self._folds and len(found) > FOLD
         shown = found[: FOLD - 1] if folds else found
         cells = [list(headers), *([cell(value) for value in row] for row in shown)]
         free = [[at for at, header in enumerate(headers) if header in group] for group in _FREE]
@@ -133,12 +137,16 @@ class Renderer:
         kinds: Sequence[str],
         line_at: Callable[[int], Line],
         first: Container[int] = (),
+        whole: Collection[int] = (_IDS,),
     ) -> list[str]:
-        """As `lines`, of which only those that are shown are made: those of `first` before all."""
+        """As `lines`, of which only those that are shown are made: those of `first` before all.
+
+        The columns that are `whole` are not shortened while there is another one to shorten.
+        """
         indices, hidden = self._folded(kinds, first)
         shown = [line_at(index) for index in indices]
         room = None if self._width is None else self._width - len("  + ")
-        texts = iter(columns([line.cells for line in shown], room))
+        texts = iter(columns([line.cells for line in shown], room, whole=whole))
         told = []
         for group, members in groupby(shown, key=lambda line: line.group):
             if group:
@@ -158,7 +166,7 @@ class Renderer:
         """Where the lines of each kind stand that are shown, and how many of each are not."""
         counts = Counter(kinds)
         hidden = {kind: count - FOLD + 1 for kind, count in counts.items() if count > FOLD}
-        if self._verbose or not hidden:
+        if not (self._folds and hidden):
             return range(len(kinds)), {}
         room = {kind: count - hidden.get(kind, 0) for kind, count in counts.items()}
         shown = []
@@ -170,7 +178,7 @@ class Renderer:
 
     def names(self, names: Sequence[str]) -> str:
         """Names one below the other, folded."""
-        shown = names if self._verbose or len(names) <= FOLD else names[: FOLD - 1]
+        shown = names[: FOLD - 1] if self._folds and len(names) > FOLD else names
         more = len(names) - len(shown)
         told = [f"  {name}" for name in shown] + [f"  … and {more} more (-v shows all)"] * bool(
             more
@@ -181,7 +189,9 @@ class Renderer:
 
     def difference(self, found: "Difference") -> str:
         """What was added, removed and changed, or has a new id, and how much of each."""
-        found, moved = split_moved(found)
+        from oauthsync.profiles import split_created_again
+
+        found, moved = split_created_again(found)
         marked: list[tuple[str, Profile, Change | None]] = [
             *(("added", profile, None) for profile in found.added),
             *(("removed", profile, None) for profile in found.removed),
@@ -208,7 +218,7 @@ class Renderer:
         return f"--- {_side(before)}\n+++ {_side(after)}\n{self.difference(found)}"
 
     def log(self, entries: Sequence["LogEntry"], newest: Sequence["Snapshot"]) -> str:
-        """The differences from export to export, up to the `newest` of each workspace."""
+        """The differences from export to export; without any, the `newest` that were compared."""
         told = [
             self._styled(
                 f"snapshot {entry.snapshot.id} of {inline(entry.snapshot.workspace)},"
@@ -216,6 +226,8 @@ class Renderer:
                 bold=True,
             )
             + f"\n{self.difference(entry.difference)}"
+            + f"\nsnapshot {entry.before.id} still has what is gone"
+            * bool(entry.difference.removed)
             for entry in entries
         ]
         since = [
@@ -225,7 +237,7 @@ class Renderer:
         ]
         if since:
             since = [f"exports were compared, up to\n{self.names(since)}"]
-        return "\n\n".join([*(told or ["no changes"]), *since])
+        return "\n\n".join(told or ["no changes", *since])
 
     def _changes(self, change: "Change") -> tuple[str, ...]:
         return tuple(
@@ -236,7 +248,7 @@ class Renderer:
 
     def _value(self, value: "Json") -> str:
         text = inline(strictjson.write(value))
-        return text if self._verbose or len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 1]}…"
+        return f"{text[: MAX_VALUE - 1]}…" if self._folds and len(text) > MAX_VALUE else text
 
     # --- plans and runs -------------------------------------------------------------------------
 
@@ -249,10 +261,13 @@ class Renderer:
             lambda at: _step_line(steps[at]),
             first={at for at, step in enumerate(steps) if not step.wanted.is_as_it_was},
         )
-        return "\n".join([_heading(prepared), *lines, *[summary(plan.summary)] * counts])
+        told = [summary(plan.summary)] * counts + to_choose_again(prepared)
+        return "\n".join([_heading(prepared), *lines, *told])
 
-    def undo(self, plan: "UndoPlan") -> str:
+    def undo(self, run: "Run", plan: "UndoPlan") -> str:
         """What undoing a run would do, and leave."""
+        what = "change of one profile in" if run.kind == "profile" else f"{run.kind} into"
+        head = f"undo of run {run.id}, {what} {inline(run.target)}, {run.started_at}"
         kinds = {"delete": "delete", "update": "put back"}
         lines = [
             Line(step.provider, kinds[step.action], (inline(step.name), f"id {step.target_id}"))
@@ -263,7 +278,8 @@ class Renderer:
             Line("", "left", (inline(each.name), f"id {each.target_id}"), (inline(each.reason),))
             for each in plan.left
         ]
-        return "\n".join(self.lines(lines) + self.lines(left)) or "nothing to undo"
+        told = self.lines(lines) + self.lines(left)
+        return "\n".join([head, *(told or ["nothing to undo"])])
 
     def run(self, report: "Report") -> str:
         """How a run ended."""
@@ -272,25 +288,32 @@ class Renderer:
         adopted = [step for step in report.steps if step.state == "adopted"]
         found = sum(step.error is not None for step in adopted)
         failed = [_failed_line(step) for step in report.steps if not step.is_done]
+        verified = bool(report.run.verified)
         told = f"run {report.run.id} in {inline(report.run.target)}: {counted(done)}"
+        told += " and verified" * bool(done and verified)
         if answered := len(adopted) - found:
             told += f" ({answered} of them adopted: the call got no answer, but was carried out)"
         if found:
             told += f" ({found} of them adopted: somebody else, or another run, may have done it)"
         if failed:
             told += f", {len(failed)} not done"
-        told += ", verified" if report.run.verified else ", NOT verified"
+        told += ", NOT verified" * (not verified)
         return "\n".join([told, *self.lines(failed)])
 
-    def in_use(self, found: "Sequence[tuple[RunStep, Profile]]") -> str:
-        """Which profiles a person has to choose again in their connections."""
+    def in_use(self, run: "Run", found: "Sequence[tuple[RunStep, Profile]]") -> str:
+        """Which profiles a person has to choose again in the target's connections."""
         lines = [_in_use_line(step, profile) for step, profile in found]
         lines.sort(key=lambda line: line.group)
+        where = "connection that used it"
+        if run.source != run.target:
+            target, source = inline(run.target), inline(run.source or "")
+            where = f"connection of {target} that takes the place of one in {source}"
         head = (
-            "still to be done by hand: choose the new profile in each connection that used it, and"
-            " assign it to each Embedded customer"
+            f"still to be done by hand: choose the new profile in each {where}, and assign it to"
+            " each Embedded customer"
         )
-        return "\n".join([head, *self.lines(lines)])
+        kinds = [line.kind for line in lines]
+        return "\n".join([head, *self._lines(kinds, lines.__getitem__, whole=(_IDS, _USES))])
 
     def _styled(self, text: str, color: str | None = None, *, bold: bool = False) -> str:
         return click.style(text, fg=color, bold=bold or None) if self._color else text
@@ -307,28 +330,6 @@ def describe(profile: "Profile | Vanished") -> str:
 
 _OWN = ("id", "user_id", "created_at")
 """What a profile that was created again has of its own."""
-
-
-def split_moved(found: "Difference") -> "tuple[Difference, list[Change]]":
-    """A difference, and apart from it what was removed and is there again under a new id.
-
-    That is what is the only one with its provider, name and client id on either side.
-    """
-    from oauthsync.profiles import Change, Difference
-
-    def alone(profiles: "Sequence[Profile]") -> "dict[object, Profile]":
-        counts = Counter(profile.key for profile in profiles)
-        return {profile.key: profile for profile in profiles if counts[profile.key] == 1}
-
-    old, new = alone(found.removed), alone(found.added)
-    moved = [Change(profile, new[key]) for key, profile in old.items() if key in new]
-    ids = {profile.id for change in moved for profile in (change.old, change.new)}
-    rest = Difference(
-        tuple(profile for profile in found.added if profile.id not in ids),
-        tuple(profile for profile in found.removed if profile.id not in ids),
-        found.changed,
-    )
-    return rest, moved
 
 
 def _side(side: Mapping[str, "Json"]) -> str:
@@ -390,6 +391,23 @@ def _uses(count: "Json", noun: str) -> str:
     if isinstance(count, int):
         return count_of(count, noun)
     return f"{inline(strictjson.write(count))} {noun}s"
+
+
+def to_choose_again(prepared: "Prepared") -> list[str]:
+    """That profiles in use get new ids, which has a person at work afterwards; or nothing."""
+    uses = [step.source_uses for step in prepared.plan.in_use]
+    if not uses:
+        return []
+    known = sum(each or 0 for each in uses)
+    are = "is in use" if len(uses) == 1 else "are in use"
+    if None in uses:
+        are = "are, or may be, in use" if known else "may be in use"
+    by = f" by {known}{' or more' * (None in uses)} connections and customers" * bool(known)
+    where = "" if prepared.same_workspace else ", in what takes their place in the target"
+    return [
+        f"{len(uses)} of those to create {are}{by}: the new ones have to be chosen by hand"
+        f" afterwards{where}"
+    ]
 
 
 def summary(counts: Mapping[str, int]) -> str:

@@ -28,7 +28,7 @@ from oauthsync.preparing import (
     snapshot_with_more,
 )
 from oauthsync.profiles import Profile
-from oauthsync.runs import UNFINISHED, NewRun, NewStep, Run, RunKind, Step, in_use
+from oauthsync.runs import UNFINISHED, NewRun, NewStep, Run, RunKind, Step, in_use, note_of
 from oauthsync.snapshots import Listing, Snapshot
 from oauthsync.steady import Steady, steady
 from oauthsync.strictjson import Json
@@ -262,11 +262,7 @@ class Session:
     def _carry_on(self, run: Run, listing: Listing, secrets: SecretLookup) -> Carried:
         self._lock.mark(run.plan_id)
         report = Importer(self._target, secrets, width=self._width).carry_on(run.id, listing)
-        snapshots = self._snapshots
-        found = in_use(
-            report.run, report.steps, lambda each: snapshots.profiles(snapshots.get(each))
-        )
-        return Carried(report, found)
+        return Carried(report, in_use(report.run, report.steps))
 
     def close(self) -> None:
         """Leave no mark where no call of this folder is under way."""
@@ -333,8 +329,9 @@ def _new_step(step: plan.Create | plan.Update) -> NewStep:
 
 
 def _report(made: Plan) -> dict[str, Json]:
-    """What the run's report says of the steps that write nothing."""
+    """What the run's report says beside its steps: what it does not write, and what was in use."""
     return {
         "unchanged": made.summary["unchanged"],
         "skipped": [step.to_json() for step in made.steps if isinstance(step, plan.Skip)],
+        "in_use": [note_of(step.wanted.source) for step in made.in_use],
     }

@@ -5,11 +5,12 @@
 - A call is one request for a step: an intent, then an outcome.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from oauthsync.profiles import Profile
+from oauthsync.errors import StoreError
+from oauthsync.profiles import COUNTS, MalformedProfileError, Profile, from_json
 from oauthsync.steady import Moment
 from oauthsync.strictjson import Json
 
@@ -64,7 +65,7 @@ class NewRun:
     """A run to be journaled.
 
     `plan_id` is unique: a plan is carried out once. `report` is what the run's own report says of
-    the plan beside its steps (JSON).
+    the plan beside its steps (JSON); its `in_use` is as `note_of` makes it.
     """
 
     kind: RunKind
@@ -142,23 +143,39 @@ class Run:
     report: Mapping[str, Json]
 
 
-def in_use(
-    run: Run, steps: Sequence[Step], profiles_of: Callable[[int], Iterable[Profile]]
-) -> list[tuple[Step, Profile]]:
-    """What a person has to re-point after a run: the steps, and the profiles as they were.
+def note_of(profile: Profile) -> dict[str, Json]:
+    """What a run notes of a profile that was in use: its snapshot may be pruned before the run."""
+    fields = profile.fields
+    return {name: fields.get(name) for name in ("id", "name", "provider", *COUNTS)}
 
-    That is what was, or may have been, in use in the run's snapshot and has a new id now.
-    `profiles_of` reads a snapshot by its id; nothing is known any more where it was pruned.
+
+def in_use(run: Run, steps: Sequence[Step]) -> list[tuple[Step, Profile]]:
+    """What a person has to re-point after a run: the steps, and of each profile what was noted.
+
+    That is what was, or may have been, in use in the run's snapshot and has a new id now. Raises
+    StoreError where the run's notes are damaged.
     """
-    created = [step for step in steps if step.action == "create" and step.is_done]
-    if run.snapshot is None or run.state == "undone" or not created:
+    if run.state == "undone":
         return []
-    source = {profile.id: profile for profile in profiles_of(run.snapshot)}
+    noted = _noted(run)
     return [
-        (step, source[step.source_id])
-        for step in created
-        if step.source_id in source and source[step.source_id].uses != 0
+        (step, noted[step.source_id])
+        for step in steps
+        if step.action == "create" and step.is_done and step.source_id in noted
     ]
+
+
+def _noted(run: Run) -> dict[int, Profile]:
+    notes = run.report.get("in_use", [])
+    try:
+        # What is no list is no profile either.
+        found = map(from_json, notes if isinstance(notes, list) else [notes])
+        return {profile.id: profile for profile in found}
+    except MalformedProfileError as error:
+        raise StoreError(
+            f"run {run.id} was altered or damaged, in what it notes as in use: {error}",
+            hint="restore the database from a copy",
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ import difflib
 import io
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from oauthsync import strictjson
 from oauthsync.entries import Entry, entry_from_json
@@ -32,6 +33,9 @@ from oauthsync.text import inline
 
 MAX_SIZE = 16 << 20
 """Bytes of a file."""
+
+MAX_PROBLEMS = 5
+"""How many kinds of problems a message tells of."""
 
 REQUIRED = ("provider", "client_id", "client_secret")
 COLUMNS = (*REQUIRED, "token")
@@ -49,20 +53,29 @@ _MEANS_TEXT = re.compile("[A-Za-z]")
 _SEPARATORS = ",;\t"
 _HEADER_HINT = f"the columns are {','.join(COLUMNS)} in any order, of which token may be left out"
 
+_QUOTES_HINT = "a value that holds the separator, a quote or a line break stands in double quotes"
+
 
 class _RowError(Exception):
     """What is wrong with a row, told without a value; `where` is the row."""
 
     def __init__(self, where: str, problem: str, *, hint: str | None = None) -> None:
         super().__init__(f"{where}: {problem}")
-        self.hint = hint
+        self.where, self.problem, self.hint = where, problem, hint
+
+
+_Row: TypeAlias = dict[str, Json] | _RowError
+"""A row by its columns, or why it cannot be read."""
+
+_Bad: TypeAlias = dict[tuple[str, str | None], list[str]]
+"""Problems, with their hints, and the rows that have them."""
 
 
 def parse_rows(text: bytes, *, name: str, now: str) -> dict[str, Entry]:
     """The entries of a CSV or JSON file by their rows (`line 2`, `row [0]`), in its order.
 
     They are filed at `now` (`2026-11-23T10:00:00Z`); `name` is what messages call the file. Raises
-    UsageError, which shows no value.
+    UsageError, which tells of the first bad rows, and shows no value.
     """
     if len(text) > MAX_SIZE:
         raise UsageError(
@@ -72,10 +85,27 @@ def parse_rows(text: bytes, *, name: str, now: str) -> dict[str, Entry]:
     if not content.strip():
         raise UsageError(f"{name} is empty", hint=_HEADER_HINT)
     try:
-        return _entries(content, now)
+        found, bad = _entries(content, now)
     except _RowError as error:
-        hint = error.hint or "nothing is stored: put it right, and load the file again"
-        raise UsageError(f"{name}, {error}", hint=hint) from error
+        found, bad = {}, {(error.problem, error.hint): [error.where]}
+    if bad:
+        raise _refusal(name, bad)
+    return found
+
+
+def _refusal(name: str, bad: _Bad) -> UsageError:
+    problems = [f"{_first(wheres, 10)}: {problem}" for (problem, _), wheres in bad.items()]
+    if len(problems) == 1:
+        [(_, hint)] = bad
+        hint = hint or "nothing is stored: put it right, and load the file again"
+        return UsageError(f"{name}, {problems[0]}", hint=hint)
+    counts = [len(wheres) for wheres in bad.values()]
+    if more := sum(counts[MAX_PROBLEMS:]):
+        problems[MAX_PROBLEMS:] = [f"and {more} more"]
+    return UsageError(
+        "\n  ".join([f"{name} has {sum(counts)} bad rows:", *problems]),
+        hint="nothing is stored: put them right, and load the file again",
+    )
 
 
 def _decode(text: bytes, name: str) -> str:
@@ -90,34 +120,36 @@ def _decode(text: bytes, name: str) -> str:
     )
 
 
-def _entries(content: str, now: str) -> dict[str, Entry]:
+def _entries(content: str, now: str) -> tuple[dict[str, Entry], _Bad]:
+    """The entries by their rows, and what is wrong with the others."""
     found: dict[tuple[str, str], tuple[str, Entry]] = {}
+    bad: _Bad = {}
     is_json = content.lstrip()[:1] in ("[", "{")
-    rows = list(_json_rows(content) if is_json else _csv_rows(content))
-    _check_filled_in([where for where, row in rows if row["client_secret"] == ""])
-    for where, row in rows:
-        entry = _entry(where, row, now)
-        first, earlier = found.setdefault(entry.app, (where, entry))
-        if earlier != entry:
-            raise _RowError(
-                where,
-                f"is for the same provider and client_id as {first}, with another secret or token",
-                hint="keep the one that is right",
-            )
-    return dict(found.values())
+    for where, row in _json_rows(content) if is_json else _csv_rows(content):
+        try:
+            entry = _entry(where, row, now)
+            first, earlier = found.setdefault(entry.app, (where, entry))
+            if earlier != entry:
+                raise _RowError(
+                    where,
+                    f"is for the same provider and client_id as {first}, with another secret or"
+                    " token",
+                    hint="keep the one that is right",
+                )
+        except _RowError as error:
+            bad.setdefault((error.problem, error.hint), []).append(error.where)
+    return dict(found.values()), bad
 
 
-def _check_filled_in(empty: Sequence[str]) -> None:
-    if empty:
-        more = f" and {len(empty) - 10} more" if len(empty) > 10 else ""
+def _entry(where: str, row: _Row, now: str) -> Entry:
+    if isinstance(row, _RowError):
+        raise row
+    if row["client_secret"] == "":
         raise _RowError(
-            ", ".join(empty[:10]) + more,
+            where,
             "client_secret is empty",
             hint="nothing is stored: fill it in, or remove the rows that have none",
         )
-
-
-def _entry(where: str, row: dict[str, Json], now: str) -> Entry:
     row = {column: value for column, value in row.items() if column != NOTE}
     for column, value in row.items():
         if isinstance(value, str) and _has_ragged_end(value):
@@ -137,7 +169,7 @@ def _has_ragged_end(value: str) -> bool:
     return any(end.isspace() or not end.isprintable() for end in (value[:1], value[-1:]) if end)
 
 
-def _json_rows(content: str) -> Iterator[tuple[str, dict[str, Json]]]:
+def _json_rows(content: str) -> Iterator[tuple[str, _Row]]:
     try:
         rows = strictjson.parse(content)
     except ValueError as error:
@@ -146,22 +178,26 @@ def _json_rows(content: str) -> Iterator[tuple[str, dict[str, Json]]]:
         raise _RowError("as JSON", "it is not a list of objects")
     for index, row in enumerate(rows):
         where = f"row [{index}]"
-        if not isinstance(row, dict):
-            raise _RowError(where, "it is not an object")
-        yield where, dict(zip(_columns(where, list(row)), row.values(), strict=True))
+        try:
+            yield where, _json_row(where, row)
+        except _RowError as error:
+            yield where, error
 
 
-def _csv_rows(content: str) -> Iterator[tuple[str, dict[str, Json]]]:
+def _json_row(where: str, row: Json) -> dict[str, Json]:
+    if not isinstance(row, dict):
+        raise _RowError(where, "it is not an object")
+    return dict(zip(_columns(where, list(row)), row.values(), strict=True))
+
+
+def _csv_rows(content: str) -> Iterator[tuple[str, _Row]]:
     lines = _csv_lines(content)
     header = _columns(*next(lines))
     for where, cells in lines:
         if len(cells) != len(header):
-            raise _RowError(
-                where,
-                f"it has {len(cells)} cells, and the header has {len(header)}",
-                hint="a value that holds the separator, a quote or a line break stands in double"
-                " quotes",
-            )
+            problem = f"it has {len(cells)} cells, and the header has {len(header)}"
+            yield where, _RowError(where, problem, hint=_QUOTES_HINT)
+            continue
         row: dict[str, Json] = dict(zip(header, cells, strict=True))
         for column in ("provider", "client_id"):
             row[column] = _unmarked(str(row[column]))
@@ -244,8 +280,12 @@ def is_for_secrets(head: bytes) -> bool:
 
 def some(names: Sequence[str]) -> str:
     """The first three names, and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    return _first(names, 3)
+
+
+def _first(names: Sequence[str], count: int) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
 
 
 def unused(rows: Mapping[str, Entry], used: Collection[tuple[str, str | None]]) -> Sequence[str]:

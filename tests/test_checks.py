@@ -92,6 +92,21 @@ class TestVanished:
         add(database, [])
         assert [(each.workspace, each.id) for each in vanished(database)] == [("dev", 2)]
 
+    def test_of_twins_as_many_have_not_vanished_as_were_created_again(
+        self, database: Database
+    ) -> None:
+        same: dict[str, Json] = {"name": "Acme", "provider": "slack", "data": None}
+        twins = [profile(number, **same) for number in range(1, 7)]
+        add(database, twins[:3])
+        add(database, twins[:1])
+        assert [each.id for each in vanished(database)] == [2, 3]
+        add(database, [*twins[:1], twins[3]])
+        assert [each.id for each in vanished(database)] == [3]
+        add(database, twins[3:5])
+        assert [each.id for each in vanished(database)] == [3]
+        add(database, twins[3:])
+        assert vanished(database) == []
+
     def test_a_namesake_that_was_there_before_does_not_stand_for_what_vanished(
         self, database: Database
     ) -> None:

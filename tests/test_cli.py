@@ -403,10 +403,12 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
 
     desk.done("export")
     monkeypatch.setattr("oauthsync.snapshots.Snapshots.all", interrupted)
-    called = desk.call("snapshots", "--json")
-    assert called.code == 130
-    assert called.json["error"] == "interrupted"
-    assert "call the same command again" in called.json["hint"]
+    monkeypatch.setattr("oauthsync.api.Api.page", interrupted)
+    for args in (["snapshots"], ["export"], ["import", "1"], ["profiles", "delete", "1"]):
+        called = desk.call(*args, "--json")
+        assert (called.code, called.json["error"]) == (130, "interrupted")
+        assert "call the same command again" in called.json["hint"]
+        assert ("oauthsync resume" in called.json["hint"]) == (len(args) > 1)
 
 
 # what goes wrong beside a command
@@ -545,8 +547,8 @@ def test_verbose_tells_each_page_and_each_step(desk: Desk) -> None:
     profiles = desk.create(*(f"Acme {number}" for number in range(101)))
     desk.file(("hubspot", "app"))
     err = desk.call("export", "-v").err
-    assert "dev: 100 profiles read\ndev: 101 profiles read\n" in err
-    assert "dev: 101 profiles read again\n" in err
+    assert "dev: 100 read\ndev: 101 read\n" in err
+    assert "dev: 101 read again\n" in err
     for profile in profiles[:2]:
         desk.sandbox.workspace(DEV).delete(profile.id)
     err = desk.call("import", "--yes", "-v").err

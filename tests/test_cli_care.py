@@ -72,7 +72,7 @@ def test_check_counts_what_could_be_restored_from_each_snapshot(
     assert people.out.splitlines()[1].split()[3:] == ["whole", "2", "1"]
     assert people.out.splitlines()[-1] == (
         "1 profile without a secret in the newest exports: `oauthsync secrets missing 2` names"
-        " them, and --exit-code tells it to a script"
+        " them; with --exit-code, it exits with 4"
     )
     assert call(capsys, "secrets", "missing", "2", "--exit-code").code == 4
 
@@ -240,6 +240,75 @@ def test_prune_says_nothing_of_what_was_created_again(
     exported(capsys, 1)
     called = call(capsys, "prune", "--keep-last", "1", "--json")
     assert (called.json["removed"], called.json["lost"], called.err) == ([2, 1], [], "")
+
+
+@pytest.mark.parametrize("was_exported", [True, False])
+def test_prune_says_nothing_of_what_a_run_has_created_again_unless_that_is_gone_too(
+    folder: Path,
+    sandbox: Sandbox,
+    capsys: Capsys,
+    monkeypatch: pytest.MonkeyPatch,
+    was_exported: bool,
+) -> None:
+    def lost() -> list[int]:
+        called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
+        return [each["id"] for each in called.json["lost"]]
+
+    unlocked(folder, monkeypatch, ("hubspot", "one"))
+    workspace = sandbox.workspace(TOKEN)
+    profile = workspace.create("hubspot", "Acme", "one")
+    exported(capsys, 1)
+    workspace.delete(profile.id)
+    exported(capsys, 1)
+    assert lost() == [profile.id]
+    overrides = folder / "o.toml"
+    overrides.write_text('[[override]]\nmatch = { provider = "hubspot" }\nname = "Other"\n')
+    assert call(capsys, "import", "1", "--overrides", str(overrides), "--yes").code == 0
+    assert lost() == []
+    # Times are whole seconds: as if the exports came a second later.
+    spoil(folder, "UPDATE runs SET finished_at = '2020-01-01T00:00:00Z'")
+    if was_exported:
+        exported(capsys, 1)
+        assert lost() == []
+    [again] = workspace.profiles
+    workspace.delete(again)
+    exported(capsys, 1)
+    assert lost() == [again if was_exported else profile.id]
+
+
+def test_what_a_run_has_created_again_does_not_stand_for_its_twin(
+    folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlocked(folder, monkeypatch, ("hubspot", "one"))
+    workspace = sandbox.workspace(TOKEN)
+    one, other = (workspace.create("hubspot", "Acme", "one") for _ in range(2))
+    exported(capsys, 1)
+    for profile in (one, other):
+        workspace.delete(profile.id)
+        exported(capsys, 1)
+    for put_back in (one, other):
+        assert call(capsys, "import", "1", "--id", str(put_back.id), "--yes").code == 0
+        exported(capsys, 1)
+        called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
+        still_lost = [other.id] if put_back is one else []
+        assert [each["id"] for each in called.json["lost"]] == still_lost
+
+
+def test_prune_warns_of_what_a_run_has_created_again_and_was_undone(
+    folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlocked(folder, monkeypatch, ("hubspot", "one"))
+    workspace = sandbox.workspace(TOKEN)
+    profile = workspace.create("hubspot", "Acme", "one")
+    exported(capsys, 1)
+    workspace.delete(profile.id)
+    exported(capsys, 1)
+    assert call(capsys, "import", "1", "--yes").code == 0
+    [again] = workspace.profiles
+    workspace.delete(again)
+    assert call(capsys, "undo", "--yes").code == 0
+    called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
+    assert [each["id"] for each in called.json["lost"]] == [profile.id]
 
 
 def test_prune_reclaims_the_space_of_what_it_removes(

@@ -91,10 +91,11 @@ def test_sigterm_in_the_middle_of_an_export_ends_like_ctrl_c_and_stores_nothing_
 def test_who_interrupts_a_write_is_told_to_wait_for_it_and_what_once_more_does(
     desk: Desk, again: bool
 ) -> None:
-    [profile] = desk.create("Acme")
+    lost = desk.create(*(f"Acme {number}" for number in range(40)))
     desk.file(("hubspot", "app"))
     desk.done("export")
-    desk.sandbox.workspace(DEV).delete(profile.id)
+    for profile in lost:
+        desk.sandbox.workspace(DEV).delete(profile.id)
     slow = Slow(desk, "create")
     process = start("import", "--yes")
     slow.wait()
@@ -107,7 +108,8 @@ def test_who_interrupts_a_write_is_told_to_wait_for_it_and_what_once_more_does(
     else:
         slow.go_on.set()
         code, told = ended(process)
-        assert len(desk.sandbox.workspace(DEV).profiles) == 1
+        created = len(desk.sandbox.workspace(DEV).profiles)
+        assert f"run 1 is not finished: {created} of 40 steps have ended\n" in told
     assert code == 130
     assert "`oauthsync resume" in told
     assert [run["state"] for run in desk.done("runs")["runs"]] in (["incomplete"], ["running"])

@@ -2,8 +2,10 @@
 
 import json
 import shlex
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -73,19 +75,20 @@ def test_a_plan_reads_like_a_good_diff(desk: Desk, loss: int) -> None:
         "hubspot",
         f"  + Acme  id {loss}  not in target",
         "1 to create, 1 unchanged",
+        "1 of those to create is in use by 2 connections and customers: the new ones have to be"
+        " chosen by hand afterwards",
     ]
     assert "  = Beta" in desk.call("plan", "-v").out
 
 
-def test_a_great_plan_is_folded_unless_asked_for(desk: Desk) -> None:
-    desk.create(*(f"Acme {number}" for number in range(250)))
+def test_a_great_plan_and_what_it_leaves_to_do_are_whole_in_a_pipe(desk: Desk) -> None:
+    desk.create(*(f"Acme {number}" for number in range(30)), oem_customers_count=3)
     desk.file(("hubspot", "app"))
     desk.done("export")
-    folded = desk.call("plan", "--to", "prod").out
-    assert len(folded.splitlines()) == 23
-    assert "\n… and 231 more to create (-v shows all)\n" in folded
-    assert folded.splitlines()[-1] == "250 to create"
-    assert len(desk.call("plan", "--to", "prod", "-v").out.splitlines()) == 253
+    told = desk.call("plan", "--to", "prod").out
+    assert told.count("  + Acme") == 30
+    assert desk.call("import", "--to", "prod", "--yes").out.count("3 customers") == 30
+    assert "more" not in told
 
 
 def test_what_blocks_or_changes_is_never_folded_behind_what_is_created(desk: Desk) -> None:
@@ -116,7 +119,8 @@ def test_a_plan_for_another_workspace_names_the_snapshot_that_has_more_too(
     desk.done("export")
     more = "has profiles that the target lacks: `oauthsync diff 1 2` shows them"
     called = desk.call("plan", "--to", "prod")
-    assert "\n1 to create\nsnapshot 1 (20" in called.out
+    assert "\n1 to create\n" in called.out
+    assert "\nsnapshot 1 (20" in called.out
     assert more in called.out
     assert more in desk.call("import", "--to", "prod", "--yes").err
     assert more in desk.call("plan", "--to", "prod").out
@@ -244,21 +248,12 @@ def test_an_import_creates_what_is_missing_by_exactly_one_post(desk: Desk, loss:
 def test_an_import_tells_a_person_what_they_still_have_to_do(desk: Desk, loss: int) -> None:
     called = desk.call("import", "--yes")
     assert called.code == 0
-    assert "run 1 in dev: 1 created, verified\n" in called.out
+    assert "run 1 in dev: 1 created and verified\n" in called.out
     assert "choose the new profile in each connection that used it" in called.out
     used = f"  > Acme  id {loss} → {loss + 2}  2 connections\n"
     assert f"{used}`oauthsync runs show 1 -v` shows all of this again\n" in called.out
     assert desk.call("runs", "show", "1").out.endswith(used)
     assert "  + Acme" in called.err  # the plan
-
-
-def test_a_long_list_of_what_is_to_be_chosen_again_is_folded(desk: Desk) -> None:
-    desk.create(*(f"Acme {number}" for number in range(50)), oem_customers_count=3)
-    desk.file(("hubspot", "app"))
-    desk.done("export")
-    out = desk.call("import", "--to", "prod", "--yes").out
-    assert "\n… and 31 more to be chosen again (-v shows all)" in out
-    assert out.count("3 customers") == 19
 
 
 def test_a_second_import_has_nothing_to_do_and_makes_no_run(desk: Desk, loss: int) -> None:
@@ -315,7 +310,24 @@ def test_what_else_blocks_takes_a_map(desk: Desk, loss: int) -> None:
     for _ in "ab":
         desk.sandbox.workspace(PROD).create("hubspot", "Beta", "app")
     err = desk.call("import", "--to", "prod", "--yes").err
-    assert "hint: the plan says what blocks a step; --map settles an ambiguous match\n" in err
+    assert "hint: --map settles an ambiguous match\n" in err
+
+
+def test_what_differs_is_settled_by_the_option_that_left_it(desk: Desk, loss: int) -> None:
+    desk.sandbox.workspace(DEV).update(loss + 1, name="Renamed")
+    skipped = "1 skipped because it differs: --on-existing update would update it"
+    assert skipped in desk.call("plan").out
+    err = desk.call("import", "--yes", "--on-existing", "fail").err
+    assert err.split("hint: ")[1] == (
+        "--on-existing update would update what differs, skip leaves it as it is\n"
+    )
+
+
+def test_what_no_option_settles_is_said_by_the_plan(desk: Desk) -> None:
+    desk.create("Acme", client_id=None)  # type: ignore[arg-type]
+    desk.done("export")
+    err = desk.call("import", "--to", "prod", "--yes").err
+    assert err.split("hint: ")[1] == "the plan says what blocks each step\n"
 
 
 def test_without_a_terminal_nothing_is_written_unless_yes_is_said(desk: Desk, loss: int) -> None:
@@ -340,7 +352,9 @@ def test_the_question_alone_shows_host_workspace_and_counts(
     question = f"1 to create, 1 unchanged. Write to dev ({desk.sandbox.url})? [y/N] "
     ended, out, shown = converse(["import"], [(question, answer)])
     assert ended == code, shown
-    assert "  + Acme" in shown.split(question)[0]
+    before = shown.split(question)[0]
+    assert "  + Acme" in before
+    assert "1 of those to create is in use by 2 connections and customers" in before
     assert shown.count("1 to create, 1 unchanged") == 1
     assert desk.writes() == ["POST"] * (code == 0)
     if code == 1:
@@ -365,18 +379,19 @@ def test_what_is_in_use_is_updated_only_with_yes_and_named_first(desk: Desk) -> 
     assert [each["target_id"] for each in called.json["updated"]] == [there.id]
 
 
-def test_many_updates_of_what_is_in_use_are_folded(desk: Desk) -> None:
+def test_many_updates_of_what_is_in_use_are_folded_on_a_terminal(desk: Desk) -> None:
     prod = desk.sandbox.workspace(PROD)
     for each in desk.create(*(f"Acme {number}" for number in range(30))):
         prod.create("hubspot", each.document["name"], "old", oem_customers_count=1)
     desk.file(("hubspot", "app"))
     desk.done("export")
     args = ("import", "--to", "prod", "--on-existing", "update")
-    told = desk.call(*args).err.split("warning: this plan\n")[1]
+    _, _, shown = converse(args, [])
+    told = shown.replace("\r\n", "\n").split("warning: this plan\n")[1]
     assert told.startswith("  it updates 30 of the target's 30 profiles\n")
     assert told.count("is in use") == 18
     assert "\n  … and 12 more (-v shows all)\n" in told
-    assert desk.call(*args, "-v").err.count("is in use") == 30
+    assert desk.call(*args).err.count("is in use") == 30
 
 
 def test_a_migration_creates_all_and_says_what_is_where(desk: Desk) -> None:
@@ -500,7 +515,27 @@ def test_runs_are_listed_newest_first_and_shown_with_their_steps(desk: Desk, los
     assert called.out == f"source_id,target_id\n{loss},{loss + 2}\n"
     assert "Acme" in desk.call("runs", "show", "1").out
     assert desk.call("runs").out.splitlines()[0].split()[:3] == ["id", "kind", "target"]
+    assert "error" not in desk.call("runs", "show", "1").out
     assert desk.refused("runs", "show", "9").code == 1
+
+
+def test_a_run_knows_what_was_in_use_when_its_snapshot_is_pruned(desk: Desk, loss: int) -> None:
+    used = desk.done("import", "--yes")["in_use"]
+    desk.done("export")
+    assert 1 in desk.done("prune", "--keep-last", "1")["removed"]
+    assert desk.done("runs", "show", "1")["in_use"] == used != []
+    assert desk.call("runs", "show", "1").out.endswith(f"id {loss} → {loss + 2}  2 connections\n")
+
+
+@pytest.mark.parametrize("note", ["{}", "[1]", '[{"id": 1}]', "null"])
+def test_notes_of_a_run_that_were_altered_are_an_error(desk: Desk, loss: int, note: str) -> None:
+    desk.done("import", "--yes")
+    with closing(sqlite3.connect(desk.folder / "oauthsync.db")) as connection:
+        connection.execute("UPDATE runs SET report = json_set(report, '$.in_use', json(?))", [note])
+        connection.commit()
+    called = desk.refused("runs", "show", "1")
+    assert called.code == 1
+    assert "run 1 was altered or damaged" in called.err
 
 
 def test_a_step_that_fails_leaves_a_run_that_resume_carries_on(desk: Desk, loss: int) -> None:
@@ -511,6 +546,11 @@ def test_a_step_that_fails_leaves_a_run_that_resume_carries_on(desk: Desk, loss:
     assert failed.keys() == {"source_id", "error"}
     assert (failed["source_id"], called.json["verified"]) == (loss, True)
     assert "`oauthsync resume 1` tries again" in called.err
+    carries_on = "run 1 is not finished: `oauthsync resume 1` carries it on"
+    assert desk.call("runs").out.splitlines()[-1].startswith(carries_on)
+    for command in ("plan", "import"):
+        assert f"warning: {carries_on}" in desk.call(command).err
+        assert "resume" not in desk.call(command, "--to", "prod").err
     assert "  ! Acme" in desk.call("resume").out
     desk.sandbox.faults = []
     answer = desk.done("resume")
@@ -601,7 +641,7 @@ def test_undo_deletes_what_the_run_created_and_says_what_it_left(desk: Desk, los
     ]
     assert (called.json["run"], called.json["undoes"]) == (2, 1)
     assert [each["target_id"] for each in called.json["left"]] == [used]
-    assert "--force also deletes what is in use" in called.err
+    assert "the list of what is left says why; --force also deletes what is in use" in called.err
     assert desk.done("undo", "1", "--yes", "--force")["left"] == []
     assert names(desk, PROD) == []
     assert "run 1 is undone already" in desk.refused("undo", "1", "--yes").err
@@ -620,9 +660,11 @@ def test_undo_deletes_what_the_run_created_and_says_what_it_left(desk: Desk, los
 def test_undo_asks_before_it_writes_and_shows_where(desk: Desk, loss: int) -> None:
     desk.done("import", "--to", "prod", "--yes")
     assert "add --yes" in desk.refused("undo").err
-    question = f"2 to delete, 0 to put back. Write to prod ({desk.sandbox.url})? [y/N] "
+    question = f"2 to delete, 0 to put back. Undo run 1 in prod ({desk.sandbox.url})? [y/N] "
     code, _, shown = converse(["undo"], [(question, "n")])
-    assert (code, "  - Acme" in shown.split(question)[0]) == (1, True)
+    before = shown.split(question)[0]
+    assert (code, "  - Acme" in before) == (1, True)
+    assert before.startswith("undo of run 1, import into prod, 20")
     assert len(names(desk, PROD)) == 2
     assert converse(["undo"], [(question, "y")])[0] == 0
     assert names(desk, PROD) == []

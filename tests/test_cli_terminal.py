@@ -19,6 +19,7 @@ from rich.cells import cell_len
 from oauthsync.cli import terminal
 from oauthsync.sandbox import Fault, Sandbox
 from tests.desk import DEV, QUOTA, Desk, at_desk, workspace
+from tests.everyday import converse
 
 COLOR = re.compile("\x1b\\[[0-9;]*m")
 
@@ -94,7 +95,7 @@ def test_a_narrow_terminal_gets_whole_what_says_what_a_row_is_about(desk: Desk) 
     assert listed[-2].split() == ["1", "dev", taken_at, "export", "1", "0"]
     assert listed[-1] == "… no room for changed, removed (-v shows all)"
     [_, row, _] = shown("runs")
-    assert row.split()[:2] + row.split()[3:] == ["1", "prod", "complete", "1", "created"]
+    assert row.split()[:3] + row.split()[5:] == ["1", "import", "prod", "complete"]
     # A name says more than its client id, which gives way first.
     assert "  Acme Corporation Inte…  ccccccccccc…  " in shown("show")[1]
 
@@ -126,7 +127,7 @@ def test_the_moving_line_shows_what_is_waited_for_and_is_gone_at_the_end(desk: D
     desk.create("Acme")
     desk.sandbox.faults = [Fault("429", times=1, delay=1)]
     shown = on_terminal("export")
-    assert "\r\x1b[Kdev: 0 profiles read, waiting 1 s for the request quota" in shown
+    assert "\r\x1b[Kdev: 0 read, waiting 1 s (quota)" in shown
     assert "\r\x1b[K\x1b[1mworkspace" in shown
     assert "waiting" not in on_terminal("export", "--quiet")
 
@@ -134,7 +135,7 @@ def test_the_moving_line_shows_what_is_waited_for_and_is_gone_at_the_end(desk: D
 def test_the_moving_line_is_plain_lines_where_the_terminal_is_dumb(desk: Desk) -> None:
     desk.create("Acme")
     shown = on_terminal("export", "-v", environ={"TERM": "dumb"})
-    assert "\ndev: 1 profile read\n" in f"\n{shown}"
+    assert "\ndev: 1 read\n" in f"\n{shown}"
     assert "\x1b" not in shown
     assert "\r" not in shown
 
@@ -166,3 +167,14 @@ def test_the_end_of_input_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     with pytest.raises(click.Abort):
         terminal.confirm("Go on?")
+
+
+def test_what_is_typed_before_a_question_does_not_answer_it(desk: Desk) -> None:
+    [profile] = desk.create("Acme")
+    desk.file(("hubspot", "app"))
+    desk.done("export")
+    desk.sandbox.workspace(DEV).delete(profile.id)
+    desk.sandbox.faults = [Fault("429", on="list", times=1, delay=1)]
+    code, _, shown = converse(["import"], [("waiting 1 s", "y"), ("[y/N] ", "n")], TERM="xterm")
+    assert (code, "not confirmed, so nothing was written" in shown) == (1, True), shown
+    assert desk.writes() == []

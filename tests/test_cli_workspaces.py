@@ -159,7 +159,7 @@ def test_init_writes_nothing_where_the_token_does_not_work_unless_told_to(
             ("--region", "us", "--token-env", "A", "--passphrase-file", "p", "--recipient", "age1"),
             "both recipients",
         ),
-        (("--region", "us", "--token-env", "A", "--workspace", "-canary"), "no good name"),
+        (("--region", "us", "--token-env", "A", "--workspace", "-canary"), "cannot be called that"),
     ],
 )
 def test_init_refuses_a_bad_answer_and_shows_no_value_that_may_be_a_secret(
@@ -251,13 +251,25 @@ def test_ctrl_c_in_init_says_that_nothing_was_written(folder: Path) -> None:
 def test_init_lets_a_person_go_on_with_a_token_that_does_not_work_yet(
     folder: Path, sandbox: Sandbox, answer: str
 ) -> None:
-    args = ["init", "--workspace", "dev", "--url", sandbox.url, "--token-env", "UNSET"]
+    args = ["init", "--workspace", "dev", "--url", sandbox.url, "--token-env", "REFUSED"]
     code, _, shown = converse(
-        args, [("[prompt]", ""), ("Write the file all the same? [y/N]", answer)]
+        args, [("[prompt]", ""), ("Write the file all the same? [y/N]", answer)], REFUSED="other"
     )
     assert code == (0 if answer == "y" else 1), shown
     assert (folder / "oauthsync.toml").exists() == (answer == "y")
+
+
+def test_init_says_once_that_a_token_is_not_there_yet_and_writes_the_file(
+    folder: Path, sandbox: Sandbox
+) -> None:
+    args = ["init", "--workspace", "dev", "--url", sandbox.url, "--token-env", "UNSET"]
+    code, out, shown = converse(args, [("[prompt]", "")])
+    assert (code, "the token is not tried" in out) == (0, True), shown
     assert "UNSET is not set, so the token cannot be tried" in shown.split("[prompt]")[0]
+    told = shown.split("[prompt]")[1]
+    assert "next: `oauthsync doctor`, once environment variable UNSET gives the token" in told
+    assert "warning" not in told
+    assert written(folder).workspace("dev").url == sandbox.url
 
 
 # doctor
@@ -293,6 +305,14 @@ def test_doctor_says_for_people_what_is_wrong_and_what_to_do(
     assert "→ check each of: the token" in called.out
     assert "untested  region: " in called.out
     assert "canary" not in called.out + called.err
+
+
+def test_doctor_says_once_why_several_things_are_untested(folder: Path, capsys: Capsys) -> None:
+    called = call(capsys, "doctor")
+    [line] = [line for line in called.out.splitlines() if "no workspace is known" in line]
+    assert line.startswith("untested  token, network, region, privilege to list, ")
+    named = by_name(examine(capsys).json)
+    assert {named[name]["status"] for name in ("token", "network", "clock")} == {"untested"}
 
 
 def test_doctor_ends_with_the_code_of_what_failed(

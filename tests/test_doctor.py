@@ -242,8 +242,11 @@ def test_a_broken_configuration_is_found_and_nothing_is_guessed(
 
 def test_an_unknown_workspace_keeps_the_folder_from_nothing(folder: Path, sandbox: Sandbox) -> None:
     export(folder)
-    found = checks(folder, "prud")
+    found = checks(folder, "prud uction")
     assert failing(found) == {"configuration": 2}
+    assert found["configuration"].hint == (
+        "known are: dev (`oauthsync init --workspace 'prud uction'` shows how to define it)"
+    )
     assert found["database"].status == "ok"
     assert found["sidecar"].status == "warning"
 
@@ -407,6 +410,34 @@ def test_files_that_others_can_use_are_named(folder: Path, sandbox: Sandbox) -> 
         assert f"chmod 600 {folder / name}" in found
         (folder / name).chmod(0o600)
     assert warnings(folder) == ["private, and the folder can be written → None"]
+
+
+def test_files_with_a_token_or_a_passphrase_that_others_can_use_are_named(
+    folder: Path, sandbox: Sandbox
+) -> None:
+    def mode_of(name: str, mode: int, **environ: str) -> list[str]:
+        (folder / name).write_text(TOKEN)
+        (folder / name).chmod(mode)
+        return warnings(folder, **environ)
+
+    toml = folder / "oauthsync.toml"
+    toml.write_text(toml.read_text().replace('token_env = "TOKEN"', 'token_file = "token"'))
+    with toml.open("a") as file:
+        file.write('[secrets]\npassphrase_file = "passphrase"\n')
+    (folder / "link").symlink_to(folder / "linked")
+    linked = {"OAUTHSYNC_PASSPHRASE_FILE": str(folder / "link")}
+    for name, environ in (("token", {}), ("passphrase", {}), ("linked", linked)):
+        [found] = mode_of(name, 0o644, **environ)
+        assert f"others can use {folder / name} (mode 0644) → chmod 600" in found
+        assert mode_of(name, 0o600, **environ) == ["private, and the folder can be written → None"]
+
+
+def test_a_setting_that_leads_to_no_file_is_no_defect(folder: Path, sandbox: Sandbox) -> None:
+    for path in ("canary" * 1000, str(folder / "oauthsync.toml" / "below")):
+        assert checks(folder, OAUTHSYNC_PASSPHRASE_FILE=path)["files"].status == "ok"
+    (folder / "loop").symlink_to("loop")
+    [found] = warnings(folder, OAUTHSYNC_PASSPHRASE_FILE=str(folder / "loop"))
+    assert f"{folder / 'loop'} is a symbolic link" in found
 
 
 def test_a_configuration_that_others_can_change_is_named(folder: Path, sandbox: Sandbox) -> None:

@@ -133,7 +133,7 @@ def test_secrets_are_asked_for_only_for_what_would_be_written() -> None:
 def test_an_ambiguous_match_is_blocked_even_with_allow_missing_until_a_map_settles_it() -> None:
     given_ = situation([profile(1)], [profile(11), profile(12)], apps=[])
     options = Options(allow_missing=True)
-    reason = "same provider, name and client id: 1 here, 11, 12 in the target"
+    reason = "ambiguous: same provider, name and client id: 1 here, 11, 12 in the target"
     assert only_step(given_, options) == ("blocked", reason)
     settled = dataclasses.replace(options, maps={1: 12})
     assert only_step(given_, settled) == ("unchanged", "same in target")
@@ -272,7 +272,7 @@ def test_each_kind_of_condition_that_is_given_must_hold(
 @pytest.mark.parametrize(
     ("selection", "words", "hint"),
     [
-        (Selection(ids=(1, 8, 9)), "--id: the snapshot has no profile 8", "None"),
+        (Selection(ids=(1, 8, 9)), "--id: the snapshot has no profile 8", "oauthsync log"),
         (Selection(providers=("slak",)), "--provider: the snapshot has no profile of", "slack?"),
         (Selection(names=("Acme *", "acme *")), "--only: no profile of the snapshot is", "case"),
         (Selection(names=("Other",), ids=(1,)), "together select no profile", "None"),

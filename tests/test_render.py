@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 
 from oauthsync import markdown, plan, profiles
+from oauthsync.cli.plan import unfinished
 from oauthsync.config import Workspace
 from oauthsync.importer import Report
 from oauthsync.overrides import Override
@@ -39,9 +41,15 @@ def prepared(made: plan.Plan) -> Prepared:
     )
 
 
-def planned(source: Sequence[Profile], target: Sequence[Profile] = (), **options: object) -> str:
+def planned(
+    source: Sequence[Profile],
+    target: Sequence[Profile] = (),
+    *,
+    width: int | None = None,
+    **options: object,
+) -> str:
     made = plan.make(situation(source, target), Options(**options))  # type: ignore[arg-type]
-    return Renderer().plan(prepared(made))
+    return Renderer(width=width).plan(prepared(made))
 
 
 def step(action: str, state: str, **changes: object) -> Step:
@@ -106,17 +114,21 @@ def test_a_table_is_folded_on_a_terminal_only() -> None:
 def test_each_kind_of_line_is_folded_by_itself() -> None:
     lines = [Line("p", "create", (f"c{number}",)) for number in range(50)]
     lines += [Line("q", "blocked", (f"b{number}",), ("why",)) for number in range(3)]
-    told = Renderer().lines(lines)
+    told = Renderer(width=80).lines(lines)
     assert len([each for each in told if each.startswith("  + c")]) == FOLD - 1
     assert [each for each in told if "b" in each] == ["  ! b0", "  ! b1", "  ! b2"]
     # It is about all the groups: it does not stand below the last one's heading.
     assert told[-1] == f"… and {51 - FOLD} more to create (-v shows all)"
-    assert len(Renderer(verbose=True).lines(lines)) == 50 + 3 * 2 + 2
+    for renderer in (Renderer(), Renderer(width=80, verbose=True)):
+        assert len(renderer.lines(lines)) == 50 + 3 * 2 + 2
 
 
 def test_names_are_folded() -> None:
     assert Renderer().names(["a", "b"]) == "  a\n  b"
-    assert Renderer().names(["a"] * 30).splitlines()[-1] == "  … and 11 more (-v shows all)"
+    told = Renderer(width=80).names(["a"] * 30).splitlines()
+    assert (len(told), told[-1]) == (FOLD, "  … and 11 more (-v shows all)")
+    for renderer in (Renderer(), Renderer(width=80, verbose=True)):
+        assert renderer.names(["a"] * 30).splitlines() == ["  a"] * 30
 
 
 def test_colours_add_nothing() -> None:
@@ -139,12 +151,12 @@ def test_counts_leave_zeros_out() -> None:
 def test_a_change_shows_old_and_new_values_and_shortens_long_ones() -> None:
     old = profile(1, "Old", more={"long": "x" * 500, "n": 1})
     new = profile(1, "New", more={"long": "y", "n": True})
-    told = Renderer().difference(profiles.difference([old], [new]))
+    told = Renderer(width=80).difference(profiles.difference([old], [new]))
     assert '      name: "Old" → "New"\n' in told
     assert "      data.n: 1 → true\n" in told
     assert f'      data.long: "{"x" * 198}… → "y"\n' in told
-    verbose = Renderer(verbose=True).difference(profiles.difference([old], [new]))
-    assert "x" * 500 in verbose
+    for renderer in (Renderer(), Renderer(width=80, verbose=True)):
+        assert "x" * 500 in renderer.difference(profiles.difference([old], [new]))
 
 
 def test_what_is_there_again_under_a_new_id_is_one_line_with_both() -> None:
@@ -192,7 +204,8 @@ def test_every_step_of_a_plan_is_counted_and_shown(found: plan.Situation) -> Non
     told = Renderer(verbose=True).plan(prepared(made)).splitlines()
     marked = [line for line in told if re.match(r"  [+~=.!] ", line)]
     assert len(marked) == len(made.steps)
-    counts = [int(number) for number in re.findall(r"(\d+) [a-z]", told[-1])]
+    [counted_line] = [line for line in told if line == summary(made.summary)]
+    counts = [int(number) for number in re.findall(r"(\d+) [a-z]", counted_line)]
     assert sum(counts) == len(made.steps)
 
 
@@ -203,7 +216,8 @@ def test_a_plan_names_source_target_and_host() -> None:
 
 def test_what_an_override_changes_is_folded_last() -> None:
     source = [profile(number, f"A{number:02}") for number in range(1, 31)]
-    told = planned(source, overrides=(Override(name_like="A3*", client_id="prod"),)).splitlines()
+    changed = (Override(name_like="A3*", client_id="prod"),)
+    told = planned(source, width=80, overrides=changed).splitlines()
     shown = [f"A{number:02}" for number in (*range(1, FOLD - 1), 30)]
     assert re.findall(r"^  \+ (\w+)", "\n".join(told), re.MULTILINE) == shown
     assert told[-3:] == [
@@ -228,6 +242,32 @@ def test_the_reason_of_a_blocked_step_is_never_shortened() -> None:
     made = plan.make(situation(twins, [profile(8), profile(9)]), Options())
     told = Renderer(width=40).plan(prepared(made))
     assert made.blocked[0].reason in told
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ([0], None),
+        ([2], "1 of those to create is in use by 2 connections and customers"),
+        ([2, 0, 3], "2 of those to create are in use by 5 connections and customers"),
+        ([2, None], "2 of those to create are, or may be, in use by 2 or more connections and"),
+        ([None], "1 of those to create may be in use: the new ones have"),
+    ],
+)
+def test_a_plan_says_how_much_is_in_use_of_what_it_creates(
+    counts: Sequence[int | None], told: str | None
+) -> None:
+    source = [
+        profile(number, f"A{number}", shared_accounts_count=count)
+        for number, count in enumerate(counts, 1)
+    ]
+    found = prepared(plan.make(situation(source, []), Options()))
+    for text in (Renderer().plan(found), markdown.plan(found)):
+        lines = [line for line in text.splitlines() if "in use" in line]
+        assert [line.startswith(str(told)) for line in lines] == [True] * (told is not None)
+        assert all(line.endswith(", in what takes their place in the target") for line in lines)
+    restore = replace(found, same_workspace=True)
+    assert Renderer().plan(restore).endswith("by hand afterwards") == (told is not None)
 
 
 # runs and undo
@@ -260,12 +300,51 @@ def test_what_is_in_use_says_by_how_many_as_far_as_the_api_tells() -> None:
         profile(3, shared_accounts_count=0, oem_customers_count="many"),
     ]
     steps = [(step("create", "done", source_id=each.id), each) for each in used]
-    told = Renderer().in_use(steps).splitlines()
+    told = Renderer().in_use(report().run, steps).splitlines()
+    assert "each connection of prod that takes the place of one in dev, and" in told[0]
     assert told[2:] == [
         "  > Acme  id 1 → 9  2 connections, 5 customers",
         "  > Acme  id 2 → 9  use unknown",
         '  > Acme  id 3 → 9  "many" customers',
     ]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_of_what_is_in_use_the_name_alone_is_shortened(width: int) -> None:
+    used = profile(100_003, shared_accounts_count=12, oem_customers_count=345)
+    done = step("create", "done", name="Acme " * 20, source_id=used.id, target_id=100_231)
+    line = Renderer(width=width).in_use(report().run, [(done, used)]).splitlines()[-1]
+    assert line.startswith("  > Ac")
+    assert line.endswith("…  id 100003 → 100231  12 connections, 345 customers")
+    assert len(line) <= width
+
+
+def test_the_ids_of_a_line_are_not_shortened() -> None:
+    line = planned([profile(2**60, "Acme " * 20)], width=50).splitlines()[2]
+    assert f"…  id {2**60}  " in line
+    assert len(line) <= 50
+
+
+def test_verified_is_what_was_done_and_nothing_else() -> None:
+    def told(*steps: Step) -> str:
+        return Renderer().run(report(*steps)).splitlines()[0]
+
+    done, failed = step("create", "done"), step("create", "failed")
+    assert told(done, failed) == "run 7 in prod: 1 created and verified, 1 not done"
+    assert told(failed) == "run 7 in prod: nothing, 1 not done"
+
+
+def test_runs_that_are_not_finished_are_named_with_the_way_on() -> None:
+    complete = report().run
+    running = replace(complete, id=6, state="running")
+    on = "on, unless it is still at work"
+    assert unfinished([complete]) == ""
+    assert unfinished([complete, running]) == (
+        f"run 6 is not finished: `oauthsync resume 6` carries it {on}"
+    )
+    assert unfinished([running, replace(complete, id=4, state="incomplete")]) == (
+        f"runs 6, 4 are not finished: `oauthsync resume RUN` carries one {on}"
+    )
 
 
 def test_an_undo_tells_what_it_deletes_puts_back_and_leaves() -> None:
@@ -274,15 +353,17 @@ def test_an_undo_tells_what_it_deletes_puts_back_and_leaves() -> None:
         NewStep.on(there, "delete", "created by the run"),
         NewStep.on(there, "update", "updated by the run", name="Earlier"),
     )
-    told = Renderer().undo(UndoPlan(steps, (Left(8, "Beta", "it is in use"),)))
+    run = report().run
+    told = Renderer().undo(run, UndoPlan(steps, (Left(8, "Beta", "it is in use"),)))
     assert told.splitlines() == [
+        "undo of run 7, import into prod, 2026-11-23T10:00:00Z",
         "hubspot",
         "  - Acme     id 9",
         "  ~ Earlier  id 9",
         "  ! Beta  id 8",
         "      it is in use",
     ]
-    assert Renderer().undo(UndoPlan((), ())) == "nothing to undo"
+    assert Renderer().undo(run, UndoPlan((), ())).splitlines()[1:] == ["nothing to undo"]
 
 
 # Markdown

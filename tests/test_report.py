@@ -23,6 +23,7 @@ from oauthsync.cli import cli
 from oauthsync.errors import StoreError
 from oauthsync.report import Report, gather, render
 from oauthsync.report.markup import element
+from oauthsync.retention import Policy
 from oauthsync.secret import Secret
 from oauthsync.sidecar import Entry
 from oauthsync.text import inline
@@ -390,6 +391,14 @@ def test_the_target_s_next_export_tells_how_far_re_pointing_is(
     [each] = facts(folder).repoints
     assert (each.state, each.uses, each.is_due) == (state, uses, state == "open")
     assert ("Used by as many as before already: 1." in folder.page()) == (state == "moved")
+
+
+def test_what_has_to_be_re_pointed_is_known_when_its_snapshot_was_pruned(folder: Folder) -> None:
+    new = restored(folder)
+    folder.export()
+    folder.backup.snapshots().prune(Policy(last=1))
+    [each] = facts(folder).repoints
+    assert (each.target_id, each.source.uses) == (new, 3)
 
 
 def test_use_that_the_api_does_not_tell_stays_to_be_re_pointed(folder: Folder) -> None:

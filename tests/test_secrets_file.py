@@ -254,6 +254,28 @@ def test_many_rows_without_a_secret_are_counted() -> None:
     assert "line 11 and 3 more: client_secret is empty" in message(HEADER + lines)
 
 
+def test_several_bad_rows_are_told_at_once_with_their_problems() -> None:
+    lines = f"slack,A,{CANARY},\n,B,{CANARY},\nslack,C,,\nslack,,{CANARY},\n,D,{CANARY},\n"
+    error = refused(HEADER + lines + f"x,y\n x,E,{CANARY},\nslack,A,{CANARY}x,\nslack,F,,\n")
+    assert str(error).splitlines() == [
+        "apps.csv has 8 bad rows:",
+        "  line 3, line 6: provider is empty",
+        "  line 4, line 10: client_secret is empty",
+        "  line 5: client_id is empty",
+        "  line 7: it has 2 cells, and the header has 4",
+        "  line 8: provider has white space or an invisible character at its start or end",
+        "  and 1 more",
+    ]
+    assert error.hint == "nothing is stored: put them right, and load the file again"
+    value = [item(client_id=""), CANARY, item(**{CANARY: "x"}), item()]
+    assert message(json.dumps(value)).splitlines() == [
+        "apps.csv has 3 bad rows:",
+        "  row [0]: client_id is empty",
+        "  row [1]: it is not an object",
+        "  row [2]: column 4 is unknown",
+    ]
+
+
 @given(ROWS, st.booleans())
 def test_what_a_json_writer_writes_is_read_back(
     expected: list[tuple[str, str, str, str | None]], ascii_only: bool
@@ -279,7 +301,7 @@ def test_any_bytes_are_read_or_refused_as_wrong_usage(data: bytes) -> None:
             HEADER + f"slack,A,,\nslack,B,{CANARY},\n,C,,\n",
             "line 2, line 4: client_secret is empty",
         ),
-        (HEADER + f'slack,A,"{CANARY}\n\n",\nslack,,{CANARY},', "line 2: client_secret has white"),
+        (HEADER + f'slack,A,"{CANARY}\n\n",\nslack,B,{CANARY},', "line 2: client_secret has white"),
         (HEADER + f'slack,A,"a\n\nb",\nslack,,{CANARY},', "line 5: client_id is empty"),
         (HEADER + f"\n\nslack,A,{CANARY}\n", "line 4: it has 3 cells, and the header has 4"),
         (HEADER + f"slack,A,{CANARY},x,y\n", "line 2: it has 5 cells, and the header has 4"),

@@ -13,6 +13,7 @@ from oauthsync.cli.common import (
     complete_snapshot,
     complete_workspace,
 )
+from oauthsync.errors import UsageError
 
 if TYPE_CHECKING:
     from oauthsync.backup import Backup, Exported, Failed
@@ -109,10 +110,11 @@ def _warn_of_losses(session: Session, exported: "Exported") -> None:
     before, now = exported.before, exported.snapshot
     if not exported.difference.removed or before is None:
         return
-    from oauthsync.render import describe, split_moved
+    from oauthsync.profiles import split_created_again
+    from oauthsync.render import describe
     from oauthsync.text import count_of
 
-    left, moved = split_moved(exported.difference)
+    left, moved = split_created_again(exported.difference)
     had = f"since the last export; snapshot {before.id} ({before.taken_at})"
     if left.removed:
         session.warn(
@@ -219,7 +221,7 @@ def diff_command(
         raise click.UsageError("live and live are the same: name a snapshot to compare with")
     with session.backup() as backup:
         stored = {
-            text: session.find(backup, text, workspace) for text in (old, new) if text != LIVE
+            text: _stored(session, backup, text, workspace) for text in (old, new) if text != LIVE
         }
         before, after, found = _compare(backup, old, new, stored)
     if before["workspace"] != after["workspace"]:
@@ -229,6 +231,14 @@ def diff_command(
         lambda renderer: renderer.comparison(before, after, found),
     )
     return EXIT_DIFFERENT if exit_code and found else 0
+
+
+def _stored(session: Session, backup: "Backup", text: str, workspace: str | None) -> "Snapshot":
+    try:
+        return session.find(backup, text, workspace)
+    except UsageError as error:
+        error.hint = f"{error.hint}; `{LIVE}` is the workspace as it is now"
+        raise
 
 
 def _compare(

@@ -48,7 +48,7 @@ def common_options(function: F) -> F:
         help="The backup folder (default: OAUTHSYNC_DIR, else the current folder).",
     )
     @click.option("--json", is_flag=True, help="Print one JSON document.")
-    @click.option("-q", "--quiet", is_flag=True, help="Print nothing but what was asked for.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print what was asked for, and warnings.")
     @click.option("-v", "--verbose", is_flag=True, help="Fold and shorten nothing, tell each step.")
     @click.option("--no-input", is_flag=True, help="Never wait for a person.")
     @click.pass_context
@@ -74,10 +74,14 @@ def _session(ctx: click.Context, options: dict[str, Any]) -> Session:
     if given["quiet"] and given["verbose"]:
         raise click.UsageError("give --quiet or --verbose, not both", ctx)
     called.session = Session(**given)
+    if ctx.command.name in _CARRY_OUT_RUNS:
+        called.session.interrupted += ", or `oauthsync resume` where a run has begun"
     return called.session
 
 
 _COMMON = ("folder", "json", "quiet", "verbose", "no_input")
+
+_CARRY_OUT_RUNS = ("import", "resume", "undo", "create", "update", "delete")
 
 
 def read_input(file: Path, limit: int) -> bytes:

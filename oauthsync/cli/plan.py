@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from oauthsync.plan_file import SavedPlan
     from oauthsync.render import Renderer
     from oauthsync.restore import Prepared
+    from oauthsync.runs import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -178,6 +179,7 @@ def make_plan(
     with session.backup() as backup:
         prepared = restore.prepare(backup, snapshot, options, source=source, target=target)
         notes = notes_on(backup, prepared)
+        warn_of_unfinished(session, backup, prepared.target.name)
     if output:
         files.replace_file(output, restore.save(prepared))
     show_plan(session, prepared, notes, markdown=markdown)
@@ -228,6 +230,28 @@ def show_plan(
         session.say(f"{told}\n{how_to_unblock(session, prepared)}")
 
 
+def warn_of_unfinished(session: Session, backup: "Backup", target: str) -> None:
+    """Of runs into a target that can be carried on instead of a plan being made for the rest."""
+    if told := unfinished(run for run in backup.journal().runs() if run.target == target):
+        session.warn(told)
+
+
+def unfinished(runs: "Iterable[Run]") -> str:
+    """How to carry on those of the runs that are not finished; nothing where all are."""
+    from oauthsync.matching import listed
+    from oauthsync.runs import UNFINISHED
+
+    found = [run.id for run in runs if run.state in UNFINISHED]
+    if not found:
+        return ""
+    if len(found) == 1:
+        [run] = found
+        told, it = f"run {run} is not finished: `oauthsync resume {run}`", "it"
+    else:
+        told, it = f"runs {listed(found)} are not finished: `oauthsync resume RUN`", "one"
+    return f"{told} carries {it} on, unless it is still at work"
+
+
 def with_notes(plan: str, notes: str) -> str:
     """A plan's text, and the notes on it below."""
     return f"{plan}\n{notes}" if notes else plan
@@ -242,6 +266,10 @@ def notes_on(backup: "Backup", prepared: "Prepared") -> str:
         told = "nothing to do: the target has what was selected of the snapshot"
         if skipped := prepared.plan.summary["skip"]:
             told += f", but for {skipped} that are skipped for the reason above"
+        notes.append(told)
+    if differing := sum(step.action == "skip" for step in prepared.plan.differing):
+        it, differs = ("it", "it differs") if differing == 1 else ("them", "they differ")
+        told = f"{differing} skipped because {differs}: --on-existing update would update {it}"
         notes.append(told)
     if (older := snapshot_with_more(backup, prepared)) is not None:
         notes.append(
@@ -267,8 +295,13 @@ def how_to_unblock(session: Session, prepared: "Prepared") -> str:
         told.append(session.folded([_set_secret(*app) for app in others]))
     if missing:
         told.append("--allow-missing leaves out what has no secret")
-    if len(plan.without_secret) < len(plan.blocked):
-        told.append("the plan says what blocks a step; --map settles an ambiguous match")
+    if plan.ambiguous:
+        told.append("--map settles an ambiguous match")
+    differing = [step for step in plan.differing if step.action == "blocked"]
+    if differing:
+        told.append("--on-existing update would update what differs, skip leaves it as it is")
+    if len(plan.without_secret) + len(plan.ambiguous) + len(differing) < len(plan.blocked):
+        told.append("the plan says what blocks each step")
     return "\n".join(told)
 
 

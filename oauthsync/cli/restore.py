@@ -17,6 +17,7 @@ from oauthsync.cli.plan import (
     remind,
     show_plan,
     typed,
+    warn_of_unfinished,
     with_notes,
 )
 from oauthsync.errors import IncompleteError, OauthsyncError, UsageError
@@ -76,6 +77,7 @@ def import_command(
             name, prepare = _chosen(backup, snapshot, source, target, wanted)
         with open_session(backup, backup.workspace(name)) as writing:
             prepared = prepare(writing)
+            warn_of_unfinished(session, backup, name)
             if dry_run:
                 show_plan(session, prepared, notes_on(backup, prepared))
                 return 0
@@ -176,7 +178,7 @@ def _report(session: Session, carried: "Carried") -> int:
     def text(renderer: "Renderer") -> str:
         told = [renderer.run(report)]
         if carried.in_use:
-            told.append(renderer.in_use(carried.in_use))
+            told.append(renderer.in_use(run, carried.in_use))
             told.append(f"`oauthsync runs show {run.id} -v` shows all of this again")
         return "\n".join(told)
 
@@ -241,10 +243,10 @@ def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> i
         workspace = backup.workspace(found.target)
 
         def confirm(plan: "UndoPlan") -> bool:
-            session.show(lambda renderer: renderer.undo(plan))
+            session.show(lambda renderer: renderer.undo(found, plan))
             deletes = sum(step.action == "delete" for step in plan.steps)
-            question = f"{deletes} to delete, {len(plan.steps) - deletes} to put back. Write to"
-            _confirm(session, question, workspace, yes=yes)
+            counts = f"{deletes} to delete, {len(plan.steps) - deletes} to put back"
+            _confirm(session, f"{counts}. Undo run {found.id} in", workspace, yes=yes)
             return True
 
         with open_session(backup, workspace) as writing:
@@ -254,12 +256,12 @@ def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> i
         code = _report(session, carried)
     else:
         session.report(
-            lambda: documents.not_undone(found, plan), lambda renderer: renderer.undo(plan)
+            lambda: documents.not_undone(found, plan), lambda renderer: renderer.undo(found, plan)
         )
     if plan.left:
         raise IncompleteError(
             f"undo left {count_of(len(plan.left), 'profile')} untouched",
-            hint="the reason stands below each"
+            hint="the list of what is left says why"
             + "; --force also deletes what is in use" * any(each.takes_force for each in plan.left),
         )
     return code

@@ -109,6 +109,8 @@ def _failed(
     if session is not None:
         if code == EXIT_INTERRUPTED:
             hint = hint or session.interrupted
+            if last := session.last_step:
+                message += f": {last.done} of {last.total} steps have ended"
         session.wipe_progress()
     terminal.tell_labelled("error:", "red", message)
     if hint:

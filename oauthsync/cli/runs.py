@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oauthsync.cli.common import Session, common_options
+from oauthsync.cli.plan import unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,17 +26,20 @@ def runs_command(ctx: click.Context, session: Session) -> None:
         return
     with session.backup() as backup:
         journal = backup.journal()
-        found = [documents.run(run, journal.steps(run.id)) for run in journal.runs()]
+        runs = journal.runs()
+        found = [documents.run(run, journal.steps(run.id)) for run in runs]
     columns = ("id", "kind", "target", "snapshot", "started_at", "state")
-    session.answer(
-        lambda: {"runs": list(found)},
-        lambda renderer: renderer.table(
+
+    def text(renderer: "Renderer") -> str:
+        table = renderer.table(
             [*(name.replace("_", " ") for name in columns), "steps"],
             [[*(run[name] for name in columns), _steps(run)] for run in found],
             none="no runs",
-            spare=("started at", "steps", "kind", "snapshot"),
-        ),
-    )
+            spare=("kind", "started at", "steps", "snapshot"),
+        )
+        return "\n".join(filter(None, (table, unfinished(runs))))
+
+    session.answer(lambda: {"runs": list(found)}, text)
 
 
 def _steps(run: "dict[str, Json]") -> str:
@@ -56,21 +60,18 @@ def show_command(session: Session, run: int, id_map: bool) -> None:
     from oauthsync.runs import in_use
 
     with session.backup() as backup:
-        journal, snapshots = backup.journal(), backup.snapshots()
+        journal = backup.journal()
         found, steps = journal.run(run), journal.steps(run)
-        used = []
-        if not id_map:
-            used = in_use(found, steps, lambda each: snapshots.profiles(snapshots.get(each)))
     if id_map:
         ids = documents.id_map(steps)
         lines = ["source_id,target_id", *(f"{source},{target}" for source, target in ids.items())]
         session.answer(lambda: {"id_map": ids}, lambda _: "\n".join(lines))
         return
-    document = documents.run(found, steps)
+    document, used = documents.run(found, steps), in_use(found, steps)
 
     def text(renderer: "Renderer") -> str:
         told = [_told(document), _table(renderer, steps)]
-        return "\n\n".join([*told, *([renderer.in_use(used)] if used else [])])
+        return "\n\n".join([*told, *([renderer.in_use(found, used)] if used else [])])
 
     session.answer(
         lambda: {
@@ -97,9 +98,11 @@ def _word(value: "Json") -> str:
 
 
 def _table(renderer: "Renderer", steps: "Sequence[Step]") -> str:
+    columns = ["action", "state", "source_id", "target_id", "provider", "name"]
+    columns += ["error"] * any(step.error for step in steps)
     return renderer.table(
-        ("action", "state", "source id", "target id", "provider", "name", "error"),
-        [(s.action, s.state, s.source_id, s.target_id, s.provider, s.name, s.error) for s in steps],
+        [name.replace("_", " ") for name in columns],
+        [[getattr(step, name) for name in columns] for step in steps],
         none="no steps",
         spare=("source id", "provider"),
     )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oauthsync.backup import Backup
-    from oauthsync.events import Event
+    from oauthsync.events import Event, StepEnded
     from oauthsync.progress import Progress
     from oauthsync.render import Renderer
     from oauthsync.secret import Secret
@@ -34,10 +34,8 @@ class Session:
         self.interactive = not no_input and terminal.somebody_there()
         self.answered = False
         self.warned_of_quota = False
-        self.interrupted = (
-            "what was done is kept: call the same command again, or `oauthsync resume` after an"
-            " import, to go on"
-        )
+        self.interrupted = "what was done is kept: call the same command again to go on"
+        self.last_step: StepEnded | None = None
         self._progress: Progress | None = None
 
     def backup(self) -> "Backup":
@@ -87,9 +85,11 @@ class Session:
 
     def _listen(self, event: "Event") -> None:
         """Show progress; the one event that something is wrong is a warning, once."""
-        from oauthsync.events import QuotaNotShared
+        from oauthsync.events import QuotaNotShared, StepEnded
 
         assert self._progress is not None, "whoever tells events has the backup folder"
+        if isinstance(event, StepEnded):
+            self.last_step = event
         if not isinstance(event, QuotaNotShared):
             self._progress(event)
         elif not self.warned_of_quota:

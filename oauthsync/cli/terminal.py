@@ -7,6 +7,7 @@ text of ours is escaped on the way (`text.py`), text of `render.py` was escaped 
 import contextlib
 import os
 import sys
+import termios
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -74,7 +75,12 @@ def somebody_there() -> bool:
 
 
 def confirm(question: str) -> bool:
-    """Ask a yes-or-no question; whatever is not a yes is a no. Abort at the end of input."""
+    """Ask a yes-or-no question; whatever is not a yes is a no. Abort at the end of input.
+
+    What was typed before the question is no answer to it, and dropped.
+    """
+    if is_terminal(sys.stdin):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
     # Neither `input` nor click's prompt: they write to stdout, which is for the result alone.
     click.echo(f"{visible(question)} [y/N] ", nl=False, err=True)
     if not (answer := sys.stdin.readline()):

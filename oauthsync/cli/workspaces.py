@@ -1,7 +1,8 @@
 """`init` and `doctor`: setting a backup folder up, and finding what is wrong with it."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from oauthsync.config import Workspace
     from oauthsync.diagnosis import Check
     from oauthsync.init import Answers, Setting
-    from oauthsync.sources import Source
+    from oauthsync.sources import Source, SourceError
 
 T = TypeVar("T")
 
@@ -70,7 +71,10 @@ def init_command(session: Session, no_check: bool, **options: Any) -> None:
         },
         lambda _: f"wrote {file}" + ("; the token works" if tried else "; the token is not tried"),
     )
-    session.say("next: `oauthsync export` takes a first snapshot")
+    if tried:
+        session.say("next: `oauthsync export` takes a first snapshot")
+    else:
+        session.say(f"next: `oauthsync doctor`, once {workspace.token_source} gives the token")
 
 
 def _there_already(backup: "Backup", options: dict[str, Any]) -> FileError:
@@ -169,15 +173,20 @@ def _ask_token(backup: "Backup", name: str) -> "Setting":
 
 
 def _warn_where_unset(session: Session, source: "Source") -> None:
-    """Say at once that a variable or a file gives no token; a command runs once it is tried."""
+    if problem := _unset(source):
+        session.warn(f"{problem}, so the token cannot be tried: it can be set later, too")
+
+
+def _unset(source: "Source") -> "SourceError | None":
+    """Why a variable or a file gives no token; a command runs only once the token is tried."""
     from oauthsync.sources import FromCommand, SourceError
 
-    if isinstance(source, FromCommand):
-        return
-    try:
-        source.read()
-    except SourceError as error:
-        session.warn(f"{error}, so the token cannot be tried: it can be set later, too")
+    if not isinstance(source, FromCommand):
+        try:
+            source.read()
+        except SourceError as error:
+            return error
+    return None
 
 
 def _ask_unlock(backup: "Backup", recipients: Sequence[str]) -> "Setting | None":
@@ -227,6 +236,8 @@ def _ask(question: str, default: str | None, check: Callable[[str], T]) -> T:
 
 def _try(session: Session, backup: "Backup", workspace: "Workspace") -> bool:
     """Whether the token lists profiles; a person may go on without, others get the error."""
+    if session.interactive and _unset(workspace.source):
+        return False  # they were told, and went on
     try:
         with backup.api(workspace) as api:
             api.page(1)
@@ -265,9 +276,19 @@ def doctor_command(session: Session, workspace: str | None) -> int:
     code = doctor.exit_code(checks)
     session.answer(
         lambda: {"ok": code == 0, "checks": [check.to_json() for check in checks]},
-        lambda _: "\n".join(line for check in checks for line in _lines(check)),
+        lambda _: "\n".join(line for check in _merged(checks) for line in _lines(check)),
     )
     return code
+
+
+def _merged(checks: "Sequence[Check]") -> "Iterable[Check]":
+    """The checks, with all that is untested for one reason as one."""
+    found: dict[object, Check] = {}
+    for number, check in enumerate(checks):
+        key = check.message if check.status == "untested" else number
+        first = found.get(key)
+        found[key] = replace(check, name=f"{first.name}, {check.name}") if first else check
+    return found.values()
 
 
 def _lines(check: "Check") -> Iterator[str]:

@@ -93,9 +93,10 @@ RepointState = Literal["unseen", "gone", "moved", "open"]
 class Repoint:
     """A profile that was in use when its snapshot was taken, and has a new id since an import.
 
-    `source` is the profile as it was. `state` says what the target's newest export tells:
-    `unseen` (none was taken since), `gone` (the new profile is not there any more), `moved` (it is
-    used by as many as the old one was), else `open`. `uses` is by how many (None: unknown).
+    `source` is what the run noted of the profile as it was. `state` says what the target's newest
+    export tells: `unseen` (none was taken since), `gone` (the new profile is not there any more),
+    `moved` (it is used by as many as the old one was), else `open`. `uses` is by how many (None:
+    unknown).
     """
 
     run: int
@@ -146,7 +147,7 @@ def gather(backup: Backup, now: float) -> Report:
             for name, stored in exports.items()
         ),
         runs=tuple(_run(run, steps) for run, steps in runs),
-        repoints=tuple(_repoints(backup, runs, newest)),
+        repoints=tuple(_repoints(runs, newest)),
     )
 
 
@@ -223,15 +224,14 @@ def _run(run: Run, steps: Sequence[Step]) -> RunFacts:
 
 
 def _repoints(
-    backup: Backup, runs: Sequence[tuple[Run, Sequence[Step]]], newest: Mapping[str, Newest]
+    runs: Sequence[tuple[Run, Sequence[Step]]], newest: Mapping[str, Newest]
 ) -> Iterable[Repoint]:
     """Of each source profile the newest new one; `runs` are the newest first."""
-    snapshots = backup.snapshots()
     handled: set[tuple[str, str | None, int]] = set()
     deleted: set[tuple[str, int | None]] = set()
     for run, steps in runs:
         deleted |= {(run.target, s.target_id) for s in steps if s.action == "delete" and s.is_done}
-        for step, source in in_use(run, steps, lambda at: snapshots.profiles(snapshots.get(at))):
+        for step, source in in_use(run, steps):
             key, target_id = (run.target, run.source, source.id), step.target_id
             if key in handled or target_id is None or (run.target, target_id) in deleted:
                 continue

@@ -107,8 +107,9 @@ def _repoints(repoints: Sequence[Repoint]) -> Sequence[Content]:
     said = ["Nothing that an import created has to be re-pointed."]
     if due:
         said = [
-            "These were in use, and have a new id since an import. Choose each again in the"
-            " connections and for the customers that used it, and authorise the connections again."
+            "These were in use, and have a new id since an import. Choose each in the connections"
+            " and for the customers of the target that used the old one, or take the place of"
+            " those that did, and authorise the connections again."
         ]
     said += [f"Used by as many as before already: {moved}."] if moved else []
     said += [f"No longer in the target: {gone}."] if gone else []
