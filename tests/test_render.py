@@ -169,13 +169,12 @@ def test_what_is_there_again_under_a_new_id_is_one_line_with_both() -> None:
     assert Renderer().difference(profiles.difference(old, new)).splitlines() == [
         "hubspot",
         "  + Beta  id 12",
-        "  + Twin  id 13",
         "  + Twin  id 14",
         "  - Beta  id 2",
-        "  - Twin  id 3",
         "  ± Acme  id 1 → 11",
         "      data.k: 1 → 2",
-        "3 added, 2 removed, 0 changed, 1 with a new id",
+        "  ± Twin  id 3 → 13",
+        "2 added, 1 removed, 0 changed, 2 with a new id",
     ]
 
 
