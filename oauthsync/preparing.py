@@ -133,7 +133,7 @@ def _situation(
 ) -> Situation:
     return Situation(
         snapshot=snapshot.id,
-        source=backup.snapshots().profiles(snapshot),
+        source=backup.snapshots().profiles(snapshot, listing.profiles),
         source_digest=snapshot.digest,
         target_name=listing.workspace,
         target=listing.profiles,

@@ -10,7 +10,7 @@ Every method raises StoreError where the database cannot be used.
 import hashlib
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
@@ -184,9 +184,15 @@ class Snapshots:
             )
         return exports[back]
 
-    def profiles(self, snapshot: Snapshot) -> tuple[Profile, ...]:
-        """A snapshot's profiles in the order of their ids, compared with its digest."""
-        return tuple(versions.stored_profile(*each) for each in self._documents(snapshot))
+    def profiles(self, snapshot: Snapshot, known: Iterable[Profile] = ()) -> tuple[Profile, ...]:
+        """A snapshot's profiles in the order of their ids, compared with its digest.
+
+        Those that are among the `known` ones, unchanged, are taken from there and not parsed again.
+        """
+        same = {(profile.id, profile.document): profile for profile in known}
+        return tuple(
+            same.get(each) or versions.stored_profile(*each) for each in self._documents(snapshot)
+        )
 
     def profile_ids(self, snapshot_id: int) -> set[int]:
         """The ids of a snapshot's profiles, compared with its digest."""

@@ -63,6 +63,16 @@ class TestStoring:
         assert (snapshot.user_id, snapshot.taken_at) == (123, "2026-11-23T10:00:00Z")
         assert not difference
 
+    def test_what_is_known_already_is_taken_from_there_where_it_is_the_same(
+        self, snapshots: Snapshots
+    ) -> None:
+        found = some(3)
+        snapshot, _ = snapshots.add(listing(found), "export")
+        known = (found[0], profile(2, name="changed since"), profile(9))
+        first, second, third = snapshots.profiles(snapshot, known)
+        assert first is found[0]
+        assert (second, third) == found[1:]
+
     def test_an_empty_workspace_has_snapshots_too(self, snapshots: Snapshots) -> None:
         snapshot, _ = snapshots.add(listing(()), "export")
         assert snapshots.profiles(snapshot) == ()

@@ -253,7 +253,7 @@ def _compare(
         return documents.snapshot(stored[old]), documents.snapshot(stored[new]), found
     [snapshot] = stored.values()
     listing = backup.live_of(snapshot)
-    then = (documents.snapshot(snapshot), snapshots.profiles(snapshot))
+    then = (documents.snapshot(snapshot), snapshots.profiles(snapshot, listing.profiles))
     now = (documents.live(listing), listing.profiles)
     (before, ours), (after, theirs) = (now, then) if old == LIVE else (then, now)
     return before, after, profiles.difference(ours, theirs)
