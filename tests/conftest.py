@@ -6,7 +6,7 @@ import signal
 from hypothesis import settings
 
 # Half of Hypothesis' default: `scripts/fuzz` and `scripts/campaign` are where long searches belong.
-settings.register_profile("suite", max_examples=30)
+settings.register_profile("suite", max_examples=20)
 settings.load_profile("suite")
 
 
