@@ -206,7 +206,9 @@ class Importer:
         pool = ThreadPoolExecutor(self._width, thread_name_prefix="step")
         try:
             futures = [pool.submit(self._do_chain, each, progress) for each in chains.values()]
-            wait(futures)
+            # In steps: Python may not see a signal that comes as a wait begins before it ends.
+            while wait(futures, timeout=1).not_done:
+                pass
         except KeyboardInterrupt:
             # What is in flight is finished and recorded; nothing more is begun.
             self._stop.set()
