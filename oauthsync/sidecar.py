@@ -52,12 +52,10 @@ LOCK_TIMEOUT = 60.0
 
 @dataclass(frozen=True)
 class Saved:
-    """How many entries an update added, replaced, removed, and found filed as they were."""
+    """How many of the entries that were there an update replaced with others, or removed."""
 
-    added: int
     replaced: int
     removed: int
-    unchanged: int
 
 
 class _DamagedError(SidecarError):
@@ -268,12 +266,7 @@ def _new(path: Path, key: Key, recipients: Sequence[str]) -> Secrets:
 def _compare(before: Secrets, after: Secrets, given: Collection[tuple[str, str]]) -> Saved:
     known = before.names().intersection(given)
     replaced = sum(before.get(*app) != after.get(*app) for app in known)
-    return Saved(
-        added=len(given) - len(known),
-        replaced=replaced,
-        removed=len(before.names() - after.names()),
-        unchanged=len(known) - replaced,
-    )
+    return Saved(replaced, removed=len(before.names() - after.names()))
 
 
 def _openers(key: Key) -> Sequence[age.Identity]:

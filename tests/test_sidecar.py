@@ -71,7 +71,7 @@ def refused(path: Path, key: sidecar.Key) -> SidecarError:
 def test_what_is_filed_is_loaded(path: Path, key: sidecar.Key) -> None:
     assert not files.is_there(path)
     saved = sidecar.update(path, key, [entry("b", token="tok"), entry("a")])
-    assert saved == Saved(added=2, replaced=0, removed=0, unchanged=0)
+    assert saved == Saved(replaced=0, removed=0)
     assert files.is_there(path)
     assert sidecar.load(path, key).entries == (entry("a"), entry("b", token="tok"))
 
@@ -80,7 +80,7 @@ def test_an_update_says_what_it_did(path: Path, key: sidecar.Key) -> None:
     sidecar.update(path, key, [entry("a"), entry("b"), entry("c")])
     changes = [entry("a"), entry("b", token="new"), entry("d")]
     saved = sidecar.update(path, key, changes, remove=[("slack", "c"), ("slack", "unknown")])
-    assert saved == Saved(added=1, replaced=1, removed=1, unchanged=1)
+    assert saved == Saved(replaced=1, removed=1)
     assert apps(sidecar.load(path, key)) == ["a", "b", "d"]
 
 
@@ -88,8 +88,8 @@ def test_an_update_that_changes_nothing_leaves_the_file_as_it_is(path: Path) -> 
     sidecar.update(path, KEY, [entry()])
     before = (path.read_bytes(), path.stat().st_ino)
     later = Entry("slack", "app", Secret(CANARY), None, "2027-01-01T00:00:00Z")
-    assert sidecar.update(path, KEY, [later]) == Saved(0, 0, 0, unchanged=1)
-    assert sidecar.update(path, KEY, [], remove=[("slack", "other")]) == Saved(0, 0, 0, 0)
+    assert sidecar.update(path, KEY, [later]) == Saved(0, 0)
+    assert sidecar.update(path, KEY, [], remove=[("slack", "other")]) == Saved(0, 0)
     assert (path.read_bytes(), path.stat().st_ino) == before
     assert not previous(path).exists()
 
@@ -562,10 +562,8 @@ def test_updates_behave_like_a_dictionary(
             given_apps = {each.app for each in entries}
             saved = sidecar.update(path, KEY, entries, remove=remove)
             assert saved == Saved(
-                added=len(given_apps - old.keys()),
                 replaced=sum(filed[app] != old[app] for app in given_apps & old.keys()),
                 removed=len(old.keys() - filed.keys()),
-                unchanged=sum(filed[app] == old[app] for app in given_apps & old.keys()),
             )
             assert sidecar.load(path, KEY).entries == tuple(filed[app] for app in sorted(filed))
             assert (path.read_bytes() == data) == (filed == old)

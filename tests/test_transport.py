@@ -74,6 +74,13 @@ def test_a_request_carries_the_token_and_the_body_and_its_answer_comes_back_whol
     assert body == b'{"name": "x"}'
 
 
+@pytest.mark.parametrize(("method", "is_said"), [("GET", False), ("DELETE", True)])
+def test_a_write_without_a_body_says_so(method: str, is_said: bool) -> None:
+    with Wire(answer()) as wire:
+        exchange(wire.url, method)
+    assert (b"Content-Length: 0\r\n" in wire.requests[0]) is is_said
+
+
 @pytest.mark.parametrize("status", [100, 102, 103, 199])
 def test_an_interim_answer_is_not_the_answer_and_shifts_none(status: int) -> None:
     interim = b"HTTP/1.1 %d Wait\r\nLink: </x>\r\n\r\n" % status
