@@ -201,14 +201,10 @@ class Backup:
 
         Raises StoreError where its name leads to another one now.
         """
+        from oauthsync.snapshots import check_identity
+
         listing = self.live(self.workspace(snapshot.workspace))
-        ids = {snapshot.user_id, listing.user_id} - {None}
-        if snapshot.url != listing.url or len(ids) > 1:
-            raise StoreError(
-                f"{snapshot.workspace!r} at {listing.url} is not the workspace that snapshot"
-                f" {snapshot.id} was taken of at {snapshot.url}",
-                hint="check its URL and token",
-            )
+        check_identity(snapshot.workspace, snapshot.identity, listing.identity)
         return listing
 
     def read(self, api: "Api") -> "Listing":
@@ -251,14 +247,14 @@ class Backup:
             pool.shutdown(wait=wait, cancel_futures=True)
 
     def _export(self, workspace: Workspace) -> Exported | Failed:
-        from oauthsync.exporter import check_identity
+        from oauthsync.exporter import identify
 
         # Stored by the thread that read it: no more listings are in memory than there are threads.
         try:
             with self.api(workspace) as api:
                 listing = self.read(api)
                 snapshots = self.snapshots(create=True)
-                check_identity(api, listing, snapshots)
+                identify(api, listing, snapshots)
             snapshot, difference = snapshots.add(listing, "export")
             earlier = (
                 each

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 
 from oauthsync.api import PER_PAGE, Api, Page
 from oauthsync.clock import timestamp
-from oauthsync.errors import ApiError, StoreError
+from oauthsync.errors import ApiError
 from oauthsync.events import Listener, PageRead, ignore
-from oauthsync.profiles import Profile, differs
-from oauthsync.snapshots import Listing, Snapshots
+from oauthsync.profiles import Profile, differs, is_id
+from oauthsync.snapshots import Listing, Snapshots, check_identity
 
 MAX_READINGS = 5
 MAX_PAGES = 10_000
@@ -73,7 +73,7 @@ def read_listing(api: Api, *, expected: int = 0, listener: Listener = ignore) ->
             raise
 
 
-def check_identity(api: Api, listing: Listing, snapshots: Snapshots) -> int | None:
+def identify(api: Api, listing: Listing, snapshots: Snapshots) -> int | None:
     """The workspace's own id, as the listing tells it, or else as it is known.
 
     Raises StoreError where it is another workspace than its snapshots are of: a token may be in the
@@ -87,14 +87,8 @@ def check_identity(api: Api, listing: Listing, snapshots: Snapshots) -> int | No
     if found is None and known.user_id is not None:
         with suppress(ApiError):  # it takes a privilege of its own
             answer = api.identity().get("id")
-            found = answer if isinstance(answer, int) else None
-    if known.url != listing.url or (found and known.user_id and found != known.user_id):
-        raise StoreError(
-            f"{listing.workspace!r} is another workspace now: its snapshots are of {known.url}"
-            f" (workspace id {known.user_id}), and the API answered for {listing.url}"
-            f" (workspace id {found})",
-            hint="check its URL and token, or give the other workspace a name of its own",
-        )
+            found = answer if is_id(answer) else None
+    check_identity(listing.workspace, known.identity, (listing.url, found))
     return found or known.user_id
 
 

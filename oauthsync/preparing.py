@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from oauthsync import plan, plan_file
 from oauthsync.backup import Backup
 from oauthsync.config import Workspace
-from oauthsync.errors import StoreError
 from oauthsync.plan import Options, Plan, Situation
 from oauthsync.profiles import Profile
-from oauthsync.snapshots import Listing, Snapshot
+from oauthsync.snapshots import Listing, Snapshot, check_identity
 
 if TYPE_CHECKING:
     # It brings cryptography, which a plan that writes nothing does not need.
@@ -148,15 +147,7 @@ def _is_same_workspace(snapshot: Snapshot, listing: Listing) -> bool:
 
     Raises StoreError where the name is the snapshot's and the workspace is not.
     """
-    same_id = snapshot.user_id == listing.user_id
-    unknown = None in (snapshot.user_id, listing.user_id)
     if snapshot.workspace != listing.workspace:
-        return snapshot.url == listing.url and same_id and not unknown
-    if snapshot.url != listing.url or not (same_id or unknown):
-        raise StoreError(
-            f"{listing.workspace!r} is not the workspace that snapshot {snapshot.id} was taken of:"
-            f" then {snapshot.url} (id {snapshot.user_id}), now {listing.url}"
-            f" (id {listing.user_id})",
-            hint="check its URL and token, or name the other workspace by --to",
-        )
+        return listing.user_id is not None and listing.identity == snapshot.identity
+    check_identity(snapshot.workspace, snapshot.identity, listing.identity)
     return True

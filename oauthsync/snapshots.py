@@ -42,6 +42,25 @@ WHERE state IN ('running', 'incomplete')
 """
 
 
+Identity = tuple[str, int | None]
+"""Which workspace a token opens: its URL, and its own id where that is known."""
+
+
+def check_identity(workspace: str, known: Identity, found: Identity) -> None:
+    """StoreError where a workspace's name stood for another one; an unknown id agrees with any."""
+    if known[0] != found[0] or (None not in (known[1], found[1]) and known != found):
+        raise StoreError(
+            f"{workspace!r} is another workspace now: its snapshots are of {_described(known)},"
+            f" and the API answered for {_described(found)}",
+            hint="check its URL and token, or give the other workspace a name of its own",
+        )
+
+
+def _described(identity: Identity) -> str:
+    url, user_id = identity
+    return url if user_id is None else f"{url} (workspace id {user_id})"
+
+
 @dataclass(frozen=True)
 class Listing:
     """All profiles of one workspace at one time, in the order of their ids, and each id once.
@@ -67,6 +86,11 @@ class Listing:
         ids = {profile.user_id for profile in self.profiles}
         return ids.pop() if len(ids) == 1 else None
 
+    @property
+    def identity(self) -> Identity:
+        """Which workspace it is of."""
+        return (self.url, self.user_id)
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -88,6 +112,11 @@ class Snapshot:
     requests: int
     listings: int
     digest: str
+
+    @property
+    def identity(self) -> Identity:
+        """Which workspace it is of."""
+        return (self.url, self.user_id)
 
 
 @dataclass(frozen=True)
@@ -293,23 +322,13 @@ def _workspace_id(connection: sqlite3.Connection, listing: Listing) -> int:
                 (listing.workspace, listing.url, listing.user_id),
             )
         )
-    workspace_id, url, user_id = row
-    known, now = (url, user_id), (listing.url, listing.user_id)
-    if url != listing.url or (None not in (user_id, listing.user_id) and known != now):
-        raise StoreError(
-            f"{listing.workspace!r} is another workspace now: its snapshots are of"
-            f" {_identity(url, user_id)}, and the API answered for {_identity(*now)}",
-            hint="check its URL and token, or give the other workspace a name of its own",
-        )
+    workspace_id, *known = row
+    check_identity(listing.workspace, tuple(known), listing.identity)
     connection.execute(
         "UPDATE workspaces SET user_id = coalesce(user_id, ?) WHERE id = ?",
         (listing.user_id, workspace_id),
     )
     return int(workspace_id)
-
-
-def _identity(url: str, user_id: int | None) -> str:
-    return url if user_id is None else f"{url} (workspace id {user_id})"
 
 
 def _last_export(connection: sqlite3.Connection, workspace_id: int) -> int | None:

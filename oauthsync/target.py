@@ -11,7 +11,7 @@ from oauthsync import settling
 from oauthsync.api import Api
 from oauthsync.errors import StoreError
 from oauthsync.events import Listener, Waiting, ignore
-from oauthsync.exporter import check_identity, read_listing
+from oauthsync.exporter import identify, read_listing
 from oauthsync.journal import Journal
 from oauthsync.profiles import Profile
 from oauthsync.runs import Ending, OpenCall, Run
@@ -59,7 +59,7 @@ class Target:
         calls = self.journal.open_calls(self.api.workspace)
         self._looked = self.steady()
         listing = self.list(expected=expected)
-        self.remember(check_identity(self.api, listing, self._snapshots))
+        self.remember(identify(self.api, listing, self._snapshots))
         self._settle(calls, listing)
         return listing
 

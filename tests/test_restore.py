@@ -211,7 +211,7 @@ def test_a_plan_for_a_name_that_leads_to_another_workspace_is_refused(world: Wor
     fill(world)
     world.export("prod")
     world.tokens = {**world.tokens, "DEV_TOKEN": world.tokens["PROD_TOKEN"]}
-    with world.backup() as backup, pytest.raises(StoreError, match="is not the workspace"):
+    with world.backup() as backup, pytest.raises(StoreError, match="another workspace now"):
         prepare(backup, "latest", Options(), source="dev")
 
 
