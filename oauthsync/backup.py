@@ -228,23 +228,26 @@ class Backup:
 
         An error of one workspace is its result. Whoever stops early stops the reading.
         """
-        from concurrent.futures import ThreadPoolExecutor, as_completed
+        from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
         if self.config.database.exists():
             self.database()  # one that cannot be used is told before anything is read
         pool = ThreadPoolExecutor(FLEET_WIDTH, thread_name_prefix="export")
-        wait = True
+        is_interrupted = False
         try:
-            exports = [pool.submit(self._export, each) for each in workspaces]
-            for export in as_completed(exports):
-                yield export.result()
+            exports = {pool.submit(self._export, each) for each in workspaces}
+            while exports:
+                # In steps: Python may not see a signal that comes as a wait begins before it ends.
+                done, exports = wait(exports, timeout=1, return_when=FIRST_COMPLETED)
+                for export in done:
+                    yield export.result()
         except KeyboardInterrupt:
             # Who waits for a quota is woken, and who waits for an answer is not waited for.
             self.clock.interrupt()
-            wait = False
+            is_interrupted = True
             raise
         finally:
-            pool.shutdown(wait=wait, cancel_futures=True)
+            pool.shutdown(wait=not is_interrupted, cancel_futures=True)
 
     def _export(self, workspace: Workspace) -> Exported | Failed:
         from oauthsync.exporter import identify
