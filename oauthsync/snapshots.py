@@ -20,6 +20,7 @@ from typing import Any, Literal
 from sqlite_utils import Database
 
 from oauthsync import checks, profiles, retention, versions
+from oauthsync.checks import Vanished
 from oauthsync.database import reading, writing
 from oauthsync.errors import StoreError, UsageError
 from oauthsync.profiles import Difference, Profile
@@ -130,11 +131,16 @@ class LogEntry:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What a policy keeps and removes, newest first, and by how many bytes the file shrinks."""
+    """What a policy keeps and removes, newest first, and by how many bytes the file shrinks.
+
+    `lost` are the profiles that are gone from their workspace and now from all snapshots, each with
+    the id of the last one that had it.
+    """
 
     kept: tuple[Snapshot, ...]
     removed: tuple[Snapshot, ...]
     bytes: int
+    lost: tuple[tuple[Vanished, int], ...]
 
 
 class Snapshots:
@@ -274,11 +280,13 @@ class Snapshots:
         its run yet, has nothing here that tells of it.
         """
         with writing(self._database, keep=not dry_run) as connection:
+            vanished = checks.vanished(self._database)
             found = self.all()
-            kept = retention.keep(policy, found) | _needed(connection)
-            removed = tuple(each for each in found if each.id not in kept)
+            keep = retention.keep(policy, found) | _needed(connection)
+            kept = tuple(each for each in found if each.id in keep)
+            removed = tuple(each for each in found if each.id not in keep)
             freed = _remove(connection, [each.id for each in removed])
-        return Pruned(tuple(each for each in found if each.id in kept), removed, freed)
+        return Pruned(kept, removed, freed, tuple(_lost(vanished, kept, removed)))
 
     def _documents(self, snapshot: Snapshot) -> list[tuple[int, bytes]]:
         with reading(self._database) as connection:
@@ -394,6 +402,19 @@ def _remove(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     (value,) = connection.execute(f"PRAGMA {name}").fetchone()
     return int(value)
+
+
+def _lost(
+    vanished: Iterable[Vanished], kept: Sequence[Snapshot], removed: Sequence[Snapshot]
+) -> Iterator[tuple[Vanished, int]]:
+    """The vanished profiles that only removed snapshots have, each with the last of these."""
+    for profile in vanished:
+        remaining, gone = (
+            [each.id for each in group if each.workspace == profile.workspace]
+            for group in (kept, removed)
+        )
+        if not any(map(profile.is_in, remaining)) and (had := [*filter(profile.is_in, gone)]):
+            yield profile, max(had)
 
 
 # --- reading ------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ def prune_command(
     --json: {"kept": [ID, ...], "removed": [ID, ...], "reclaimed": BYTES, "dry_run": BOOL,
              "lost": [{"workspace", "id", "provider", "name", "snapshot": ID}, ...]}
     """
-    from oauthsync import checks, files
+    from oauthsync import files
     from oauthsync.restore import FOLDER_LOCK
     from oauthsync.retention import Policy
 
@@ -167,11 +167,9 @@ def prune_command(
     with session.backup() as backup:
         snapshots = backup.snapshots()
         with files.locked(backup.folder / FOLDER_LOCK, what=f"the folder {backup.folder}"):
-            vanished = checks.vanished(backup.database())
             pruned = snapshots.prune(policy, dry_run=dry_run)
-    lost = _lost(pruned, vanished)
     for snapshot in pruned.removed:
-        if profiles := [profile for profile, last in lost if last == snapshot.id]:
+        if profiles := [profile for profile, last in pruned.lost if last == snapshot.id]:
             _warn_of_loss(session, snapshot, profiles, dry_run=dry_run)
     session.answer(
         lambda: {
@@ -187,24 +185,11 @@ def prune_command(
                     "name": profile.name,
                     "snapshot": last,
                 }
-                for profile, last in lost
+                for profile, last in pruned.lost
             ],
         },
         lambda renderer: _pruned(renderer, pruned, dry_run=dry_run),
     )
-
-
-def _lost(pruned: "Pruned", vanished: "Sequence[Vanished]") -> "list[tuple[Vanished, int]]":
-    """The vanished profiles that no snapshot has when these are removed, and the last that had."""
-    found = []
-    for profile in vanished:
-        kept, removed = (
-            [each.id for each in group if each.workspace == profile.workspace]
-            for group in (pruned.kept, pruned.removed)
-        )
-        if not any(map(profile.is_in, kept)) and (had := [*filter(profile.is_in, removed)]):
-            found.append((profile, max(had)))
-    return found
 
 
 def _warn_of_loss(
