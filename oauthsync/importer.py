@@ -128,7 +128,6 @@ class Importer:
         off the calls in flight, and comes out as KeyboardInterrupt.
         """
         run = self._journal.run(run_id)
-        self._check_target(run)
         try:
             self._before = self._target.before(run)
             self._review(run, listing)
@@ -151,13 +150,6 @@ class Importer:
         return InterruptedRunError(
             f"interrupted; run {run.id} is not finished", hint=_how_to_go_on(run)
         )
-
-    def _check_target(self, run: Run) -> None:
-        if (run.target, run.target_url) != (self._api.workspace, self._api.url):
-            raise UsageError(
-                f"run {run.id} is one of {run.target!r} at {run.target_url}, not of"
-                f" {self._api.workspace!r} at {self._api.url}"
-            )
 
     def _review(self, run: Run, listing: Listing) -> None:
         """End the steps that others have made superfluous or impossible since the run began."""

@@ -131,11 +131,7 @@ class Session:
         """
         inputs = saved.inputs
         self._journal.check_plan_id(inputs.id)
-        if (inputs.target, inputs.target_url) != (self.workspace.name, self._api.url):
-            raise UsageError(
-                f"the plan is one for {inputs.target!r} at {inputs.target_url}, not for"
-                f" {self.workspace.name!r} at {self._api.url}"
-            )
+        self._check_ours("the plan", inputs.target, inputs.target_url)
         snapshot = self._snapshots.get(inputs.snapshot)
         if (snapshot.workspace, snapshot.digest) != (inputs.source, inputs.snapshot_digest):
             raise PlanChangedError([f"snapshot {snapshot.id} is another one in this folder"])
@@ -149,7 +145,8 @@ class Session:
     def carry_out(self, prepared: Prepared) -> Carried:
         """Take the safety snapshot, journal the plan, and do it.
 
-        Raises IncompleteError where a step is blocked, and as `Importer.carry_on` does.
+        Raises IncompleteError where a step is blocked, UsageError where it is a plan for another
+        workspace, and as `Importer.carry_on` does.
         """
         made = prepared.plan
         if made.blocked:
@@ -185,6 +182,7 @@ class Session:
         """
         if run.state not in UNFINISHED:
             raise UsageError(f"run {run.id} is {run.state}: there is nothing to carry on")
+        self._check_ours(f"run {run.id}", run.target, run.target_url)
         # A person may have to be asked: before the look, which is good for a moment only.
         secrets = self._secrets(step for step in self._journal.steps(run.id) if not step.is_done)
         listing = self.look()
@@ -199,6 +197,7 @@ class Session:
         The second is None where there is nothing to do, or `confirm` said no. Raises as
         `Importer.carry_on` does.
         """
+        self._check_ours(f"run {run.id}", run.target, run.target_url)
         listing = self.look()
         made = undo.make(
             self._journal.steps(run.id),
@@ -232,9 +231,10 @@ class Session:
         report: Mapping[str, Json] | None = None,
     ) -> Carried:
         """Journal a run that changes what `listing` shows, and carry it out."""
+        self._check_ours("the plan", listing.workspace, listing.url)
         secrets = self._secrets(steps)
         # What has changed since then is dealt with as after a crash.
-        now = listing if self._target.looked_within(FRESH) else self.look()
+        now = listing if self._target.shows(listing, FRESH) else self.look()
         safety, _ = self._snapshots.add(listing, "safety")
         run = self._journal.begin(
             NewRun(
@@ -253,6 +253,14 @@ class Session:
         )
         return self._carry_on(run, now, secrets)
 
+    def _check_ours(self, what: str, name: str, url: str) -> None:
+        """UsageError where a plan or a run is one of another workspace than this session's."""
+        if (name, url) != (self.workspace.name, self._api.url):
+            raise UsageError(
+                f"{what} is one for {name!r} at {url}, not for {self.workspace.name!r} at"
+                f" {self._api.url}"
+            )
+
     def _secrets(self, steps: Iterable[NewStep | Step]) -> SecretLookup:
         """The sidecar, where these steps need it: opened now, as a person may have to be asked."""
         if any(step.action != "delete" for step in steps):
@@ -261,6 +269,7 @@ class Session:
 
     def _carry_on(self, run: Run, listing: Listing, secrets: SecretLookup) -> Carried:
         self._lock.mark(run.plan_id)
+        self._target.forget()
         report = Importer(self._target, secrets, width=self._width).carry_on(run.id, listing)
         return Carried(report, in_use(report.run, report.steps))
 

@@ -46,6 +46,7 @@ class Target:
         self.steady = steady
         self._snapshots = snapshots
         self._looked: Moment | None = None
+        self._shown: Listing | None = None
         self.user_id: int | None = None
 
     def look(self, *, expected: int = 0) -> Listing:
@@ -61,6 +62,7 @@ class Target:
         listing = self.list(expected=expected)
         self.remember(identify(self.api, listing, self._snapshots))
         self._settle(calls, listing)
+        self._shown = listing
         return listing
 
     def remember(self, user_id: int | None) -> None:
@@ -78,6 +80,14 @@ class Target:
         now = self.steady()
         ages = [began.until(now) for began in self.journal.open_since(None, self.api.url)]
         return all(age is not None and age >= self._over for age in ages)
+
+    def shows(self, listing: Listing, seconds: float) -> bool:
+        """Whether a listing is what the last look has shown, not older than that."""
+        return listing is self._shown and self.looked_within(seconds)
+
+    def forget(self) -> None:
+        """What the last look has shown is written to, and holds no longer."""
+        self._shown = None
 
     def looked_within(self, seconds: float) -> bool:
         """Whether what the last look has shown is not older than that."""
@@ -116,10 +126,11 @@ class Target:
         # A call from before the machine was started may, for all we know, have begun just now.
         self._wait(max((self._over - (each.until(now) or 0.0) for each in began), default=0.0))
         if any(each.until(now) is None for each in began):
-            # Or each session would wait for the calls of others that it does not settle.
+            # Or each session would wait for the calls of others that it does not settle. It may as
+            # well have begun days ago, and is late.
             now = self.steady()
-            over = Moment(now.timeline, now.seconds - self._over)
-            self.journal.redate(self.api.workspace, self.api.url, over)
+            late = Moment(now.timeline, now.seconds - self._over - LATE)
+            self.journal.redate(self.api.workspace, self.api.url, late)
 
     def _wait(self, seconds: float) -> None:
         if seconds > 0:
@@ -146,7 +157,7 @@ class Target:
 
     def _is_late(self, began: Moment) -> bool:
         age = began.until(self._looked) if self._looked else None
-        return age is None or age > self._over + LATE
+        return age is None or age >= self._over + LATE
 
 
 def by_id(profiles: Sequence[Profile]) -> dict[int, Profile]:

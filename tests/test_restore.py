@@ -256,11 +256,45 @@ def test_resuming_in_another_workspace_that_is_empty_is_refused(world: World) ->
 
 
 def test_a_run_of_another_target_is_refused(world: World) -> None:
+    """Nothing is done to either workspace, and the run stays what it was."""
     fill(world)
-    world.sandbox.faults = [Fault("refused", "POST")]
+    world.sandbox.faults = [Fault("refused", "POST", times=1)]
     world.carry_out()
-    with world.session("dev") as session, pytest.raises(UsageError, match="not of 'dev'"):
-        session.resume(find_run(session.backup, 1, unfinished=True))
+    world.sandbox.requests.clear()
+    with world.session("dev") as session:
+        run = find_run(session.backup, 1, unfinished=True)
+        with pytest.raises(UsageError, match=r"one for 'prod' at .*, not for 'dev'"):
+            session.resume(run)
+        with pytest.raises(UsageError, match=r"one for 'prod' at .*, not for 'dev'"):
+            session.undo(run, force=True, confirm=lambda _: True)
+    assert world.runs() == [run]
+    assert calls(world) == []
+
+
+def test_a_plan_for_another_target_is_refused(world: World) -> None:
+    """Its secrets are not sent to where it was not made for."""
+    fill(world)
+    with world.session() as session:
+        chosen = session.backup.snapshots().find("latest", "dev")
+        prepared = session.prepare(chosen, Options())
+    with world.session("dev") as session, pytest.raises(UsageError, match="one for 'prod' at"):
+        session.carry_out(prepared)
+    assert world.writes == []
+    assert world.runs() == []
+
+
+def test_a_plan_that_is_carried_out_twice_in_one_session_creates_nothing_twice(
+    world: World,
+) -> None:
+    """As a program may do after a run that was not complete."""
+    wanted = fill(world)
+    world.sandbox.faults = [Fault("refused", "POST", times=1)]
+    with world.session() as session:
+        chosen = session.backup.snapshots().find("latest", "dev")
+        prepared = session.prepare(chosen, Options())
+        first, second = session.carry_out(prepared), session.carry_out(prepared)
+    assert (first.report.run.state, second.report.run.state) == ("incomplete", "complete")
+    check_invariants(world, wanted)
 
 
 # Open calls, and the time
@@ -586,8 +620,12 @@ def test_undo_needs_no_privilege_to_get() -> None:
         assert contents(world.target) == before
 
 
-def test_what_others_created_in_place_of_a_call_long_ago_is_left_by_undo(world: World) -> None:
+@pytest.mark.parametrize("timeline", ["the same start of the machine", "the next start"])
+def test_what_others_created_in_place_of_a_call_long_ago_is_left_by_undo(
+    world: World, timeline: str
+) -> None:
     """The call did nothing, and a week later a colleague has made up for it."""
+    world.timeline = "the same start of the machine"
     world.source.create("hubspot", "Acme", "app")
     world.target.create("jira", "another", "app")
     world.file_secrets()
@@ -596,6 +634,7 @@ def test_what_others_created_in_place_of_a_call_long_ago_is_left_by_undo(world: 
     with pytest.raises(Crash):
         world.carry_out()
     world.restart()
+    world.timeline = timeline
     world.clock.sleep(7 * 86_400.0)
     theirs = world.target.create("hubspot", "Acme", "app").id
     assert states(world.resume()) == {"adopted": 1}
