@@ -14,7 +14,8 @@ The gate. A 429 all the same means that somebody else uses the workspace's quota
 for every thread and process: for the server's `Retry-After` where it gave one, else for 1/30 of a
 window (2 s), doubled with each consecutive 429 up to a whole window. Then one request goes ahead
 alone, as a probe: its success opens the gate and ends the doubling, its 429 closes the gate again,
-and if it is never settled the next probe follows after the lease. A 429 to a request that was
+one that is given up closes it for as long as the last pause, and if it is never settled the next
+probe follows after the lease. A 429 to a request that was
 already under way when the gate closed is the same 429 met again: it doubles nothing, though a later
 `Retry-After` is respected. Gate and slots are told apart by the number of closings that a slot's
 grant had seen, not by time, so a clock that jumps confuses nothing.
@@ -186,10 +187,15 @@ class Quota:
                 self._transact(work)
 
     def _abandon(self, slot: Slot) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            if slot.backoff and slot.closings == self._gate(db)[0]:
+                now = self._clock.now()
+                self._set_gate(db, slot.closings, slot.backoff, now, now + slot.backoff)
+
         with self._lock:
             self._under_way.discard(slot)
-            if self._answered and len(self._answered) >= len(self._under_way):
-                self._transact(_nothing)
+            if slot.backoff or (self._answered and len(self._answered) >= len(self._under_way)):
+                self._transact(work)
 
     def _reject(self, slot: Slot, retry_after: float | None) -> float:
         def work(db: sqlite3.Connection) -> float:

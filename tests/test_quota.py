@@ -341,6 +341,21 @@ def test_a_probe_that_was_released_before_its_429_was_known_still_doubles(
     assert refused(quota) == 4
 
 
+def test_a_probe_that_is_given_up_is_followed_by_another_after_the_same_pause(
+    path: Path, clock: FakeClock
+) -> None:
+    """Its connection broke: that tells nothing of the quota, and is no reason to wait for long."""
+    with opened(path, clock) as quota, opened(path, clock) as other_process:
+        granted(quota).rejected(None)
+        clock.sleep(2)
+        granted(quota).abandon()
+        assert refused(quota) == refused(other_process) == 2
+        clock.sleep(2)
+        probe = granted(other_process)
+        assert refused(quota) == PROBE_POLL, "it goes ahead alone"
+        assert probe.rejected(None) == 4
+
+
 def test_a_probe_that_died_is_followed_by_another_after_its_lease(
     path: Path, clock: FakeClock
 ) -> None:
