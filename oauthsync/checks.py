@@ -8,6 +8,7 @@ oldest to the newest, with the versions that begin and end at each.
 
 import hashlib
 import sqlite3
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
@@ -153,8 +154,11 @@ def _not_created_again(gone: list[tuple[Vanished, list[int], bool]]) -> list[Van
     for profile, appeared, was_put_back in sorted(
         gone, key=lambda each: (not each[2], -each[0].spans[-1][1])
     ):
-        if appeared and appeared[-1] >= profile.spans[-1][1]:
-            appeared.pop()
+        end = profile.spans[-1][1]
+        if appeared and appeared[-1] >= end:
+            # What a run put back was the first to appear. That one may have gone since, and what
+            # appeared later stands for that.
+            appeared.pop(bisect_left(appeared, end) if was_put_back else -1)
         elif not was_put_back:
             lost.append(profile)
     return sorted(lost, key=attrgetter("workspace", "id"))

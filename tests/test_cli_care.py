@@ -294,6 +294,22 @@ def test_what_a_run_has_created_again_does_not_stand_for_its_twin(
         assert [each["id"] for each in called.json["lost"]] == still_lost
 
 
+def test_prune_says_nothing_of_what_was_created_again_undone_and_created_once_more(
+    folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlocked(folder, monkeypatch, ("hubspot", "one"))
+    workspace = sandbox.workspace(TOKEN)
+    profile = workspace.create("hubspot", "Acme", "one")
+    exported(capsys, 1)
+    workspace.delete(profile.id)
+    exported(capsys, 1)
+    for command in (["import", "1"], ["undo"], ["import", "1"]):
+        assert call(capsys, *command, "--yes").code == 0
+        exported(capsys, 1)
+    called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
+    assert called.json["lost"] == []
+
+
 def test_prune_warns_of_what_a_run_has_created_again_and_was_undone(
     folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
