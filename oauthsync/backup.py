@@ -56,8 +56,9 @@ class Failed:
 class Backup:
     """A backup folder. Close it after use; nothing is opened before it is needed.
 
-    `ask` prompts for a passphrase; without it, nothing ever waits for a person. `expected` is how
-    many profiles there probably are, by the names of the workspaces that were read so far.
+    `ask` prompts for a passphrase; without it, nothing ever waits for a person. By the names of the
+    workspaces that were read so far, `expected` is how many profiles there probably are, and
+    `requests_per_minute` the quota.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Backup:
     ) -> None:
         self.folder = folder
         self.expected: dict[str, int] = {}
+        self.requests_per_minute: dict[str, int] = {}
         self.clock = clock or SystemClock()
         self.listener = listener
         self._environ = os.environ if environ is None else environ
@@ -171,6 +173,7 @@ class Backup:
         from oauthsync.quota import Quota
         from oauthsync.transport import CONNECT_TIMEOUT
 
+        self.requests_per_minute[workspace.name] = workspace.requests_per_minute
         token = workspace.token()
         key = workspace_key(workspace.url, token)
         # Connecting, sending, and waiting for the answer: the longest that a request can take.
@@ -218,15 +221,16 @@ class Backup:
         """How many profiles the workspace had when it was last looked at."""
         if self._database is None and not self.config.database.exists():
             return 0
-        known = self.snapshots().all(workspace)
-        return known[0].profiles if known else 0
+        known = self.snapshots().newest(workspace)
+        return known.profiles if known else 0
 
     # --- export ---------------------------------------------------------------------------------
 
     def export(self, workspaces: Sequence[Workspace]) -> Iterator[Exported | Failed]:
         """Take one snapshot of each workspace, side by side; the results as they come in.
 
-        An error of one workspace is its result. Whoever stops early stops the reading.
+        An error of one workspace is its result. Whoever stops early waits for those that are being
+        read, and stops the others.
         """
         from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
@@ -259,12 +263,7 @@ class Backup:
                 snapshots = self.snapshots(create=True)
                 identify(api, listing, snapshots)
             snapshot, difference = snapshots.add(listing, "export")
-            earlier = (
-                each
-                for each in snapshots.all(workspace.name)
-                if each.kind == "export" and each.id < snapshot.id
-            )
-            return Exported(snapshot, difference, next(earlier, None))
+            return Exported(snapshot, difference, snapshots.export_before(snapshot))
         except OauthsyncError as error:
             return Failed(workspace.name, error)
 

@@ -6,7 +6,6 @@ A version is looked at once, however many snapshots hold it: the snapshots are r
 oldest to the newest, with the versions that begin and end at each.
 """
 
-import hashlib
 import sqlite3
 from bisect import bisect_left
 from collections import defaultdict
@@ -228,7 +227,7 @@ class _Replay:
     def _examine(
         self, snapshot: int, profile_id: int, end: int | None, document: bytes, columns: Columns
     ) -> "_Version":
-        digest = hashlib.sha256(document).hexdigest()
+        digest = profiles.document_digest(document)
         try:
             profile = profiles.from_document(document)
             is_sound = versions.columns(profile, digest) == columns

@@ -124,6 +124,8 @@ def _used_alone(database: Database) -> Iterator[sqlite3.Connection]:
         except UnicodeEncodeError as error:
             # An argument whose bytes are not UTF-8 reaches Python as lone surrogates.
             raise UsageError("a name that is not UTF-8 cannot be in the database") from error
+        except OverflowError as error:
+            raise UsageError("a number of more than 64 bits cannot be in the database") from error
 
 
 @contextmanager

@@ -152,7 +152,7 @@ def _answer(call: Callable[[], T]) -> T | ApiError:
 def _known(backup: Backup, workspace: Workspace) -> Snapshot | None:
     """The workspace's newest snapshot; None also where the database's own check will fail."""
     try:
-        return next(iter(backup.snapshots().all(workspace.name)), None)
+        return backup.snapshots().newest(workspace.name)
     except StoreError:
         return None
 

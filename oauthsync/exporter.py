@@ -80,7 +80,7 @@ def identify(api: Api, listing: Listing, snapshots: Snapshots) -> int | None:
     wrong place. An empty list does not tell that, so the API is asked, by one request, where the
     workspace is known.
     """
-    known = next(iter(snapshots.all(listing.workspace)), None)
+    known = snapshots.newest(listing.workspace)
     found = listing.user_id
     if known is None:
         return found

@@ -20,12 +20,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from oauthsync import settling
 from oauthsync.answered import Answered
 from oauthsync.api import WRITES_REPEAT, Payload
 from oauthsync.clock import SleepInterruptedError
+from oauthsync.entries import Entry
 from oauthsync.errors import (
     ApiError,
     AuthenticationError,
@@ -41,7 +42,6 @@ from oauthsync.errors import (
 from oauthsync.events import Listener, StepEnded
 from oauthsync.profiles import Profile
 from oauthsync.runs import Ending, Outcome, Run, RunState, Step
-from oauthsync.secret import Secret
 from oauthsync.snapshots import Listing
 from oauthsync.steady import Moment
 from oauthsync.target import Target, by_id
@@ -63,21 +63,7 @@ MAX_STALLED = 4
 """Rounds in a row in which no step came to its end; then those that are left are given up."""
 
 
-class AppSecrets(Protocol):
-    """The secrets of an OAuth app, as the sidecar holds them."""
-
-    @property
-    def client_secret(self) -> Secret:
-        """The client secret."""
-        ...
-
-    @property
-    def token(self) -> Secret | None:
-        """The verification token, for Slack."""
-        ...
-
-
-SecretLookup = Callable[[str, str], AppSecrets | None]
+SecretLookup = Callable[[str, str], Entry | None]
 """The secrets filed under exactly this provider and client id."""
 
 

@@ -71,7 +71,7 @@ class Profile:
     @property
     def digest(self) -> str:
         """SHA-256 of the document, in hexadecimal."""
-        return hashlib.sha256(self.document).hexdigest()
+        return document_digest(self.document)
 
     @property
     def fields(self) -> dict[str, Json]:
@@ -165,6 +165,11 @@ def _string(value: dict[str, Json], name: str) -> str:
 
 def _count(value: Json) -> int | None:
     return value if type(value) is int and 0 <= value <= MAX_ID else None
+
+
+def document_digest(document: bytes) -> str:
+    """SHA-256 of a profile's document, in hexadecimal."""
+    return hashlib.sha256(document).hexdigest()
 
 
 def digest(profiles: Iterable[Profile]) -> str:

@@ -44,19 +44,21 @@ class NewStep:
         action: Literal["update", "delete"],
         reason: str,
         *,
+        provider: str | None = None,
         name: str | None = None,
         client_id: str | None = None,
     ) -> "NewStep":
         """A step for a profile that is there: with all that it has, but for what is given here."""
+        wanted = profile.client_id if client_id is None else client_id
         return cls(
             action=action,
             source_id=None,
             target_id=profile.id,
-            provider=profile.provider,
+            provider=profile.provider if provider is None else provider,
             name=profile.name if name is None else name,
-            client_id=client_id or profile.client_id,
+            client_id=wanted,
             reason=reason,
-            data={**profile.data, "client_id": client_id or profile.client_id},
+            data={**profile.data, "client_id": wanted},
         )
 
 

@@ -35,12 +35,13 @@ def create(listing: Listing, *, provider: str, name: str, client_id: str) -> New
         action="create",
         source_id=None,
         target_id=None,
-        provider=_text("provider", provider),
-        name=_text("name", name),
-        client_id=_text("client id", client_id),
+        provider=provider,
+        name=name,
+        client_id=client_id,
         reason=_BY_HAND,
         data={"client_id": client_id},
     )
+    _check_texts(step)
     for profile in listing.profiles:
         if profile.key == (provider, name, client_id):
             raise OauthsyncError(
@@ -60,19 +61,13 @@ def update(
 ) -> NewStep:
     """Update a profile; what is None stays as it is. Raises UsageError, OauthsyncError."""
     profile = find(listing, profile_id)
-    wanted = profile.client_id if client_id is None else client_id
-    if wanted is None:
-        raise UsageError(f"profile {profile_id} has no client id", hint="give one by --client-id")
-    return NewStep(
-        action="update",
-        source_id=None,
-        target_id=profile_id,
-        provider=_text("provider", profile.provider if provider is None else provider),
-        name=_text("name", profile.name if name is None else name),
-        client_id=_text("client id", wanted),
-        reason=_BY_HAND,
-        data={**profile.data, "client_id": wanted},
+    step = NewStep.on(
+        profile, "update", _BY_HAND, provider=provider, name=name, client_id=client_id
     )
+    if step.client_id is None:
+        raise UsageError(f"profile {profile_id} has no client id", hint="give one by --client-id")
+    _check_texts(step)
+    return step
 
 
 def delete(listing: Listing, profile_id: int, *, force: bool) -> NewStep:
@@ -84,23 +79,15 @@ def delete(listing: Listing, profile_id: int, *, force: bool) -> NewStep:
             f"profile {profile_id} ({profile.name!r}) {uses}",
             hint="its connections would stop working; --force deletes it all the same",
         )
-    return NewStep(
-        action="delete",
-        source_id=None,
-        target_id=profile_id,
-        provider=profile.provider,
-        name=profile.name,
-        client_id=profile.client_id,
-        reason=_BY_HAND,
-        data=profile.data,
-    )
+    return NewStep.on(profile, "delete", _BY_HAND)
 
 
-def _text(what: str, text: str) -> str:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise UsageError(f"the {what} is not Unicode text") from None
-    if not text:
-        raise UsageError(f"the {what} is empty")
-    return text
+def _check_texts(step: NewStep) -> None:
+    texts = {"provider": step.provider, "name": step.name, "client id": step.client_id}
+    for what, text in texts.items():
+        if not text:
+            raise UsageError(f"the {what} is empty")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise UsageError(f"the {what} is not Unicode text") from None

@@ -2,12 +2,12 @@
 
 A snapshot is a row, and the versions of profiles whose span covers it (`versions.py`): an unchanged
 workspace adds one row. A snapshot never changes, and its digest covers all its profiles: whoever
-reads a snapshot here has had it compared.
+reads a snapshot here has had it compared. `log` and `apps` read no snapshot: they show what the
+rows of many say, and `checks` tells whether those are whole.
 
 Every method raises StoreError where the database cannot be used.
 """
 
-import hashlib
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -191,6 +191,20 @@ class Snapshots:
             return self._select("ORDER BY s.id DESC")
         return self._select("WHERE w.name = ? ORDER BY s.id DESC", workspace)
 
+    def newest(self, workspace: str) -> Snapshot | None:
+        """The newest snapshot of a workspace, of whichever kind."""
+        found = self._select("WHERE w.name = ? ORDER BY s.id DESC LIMIT 1", workspace)
+        return found[0] if found else None
+
+    def export_before(self, snapshot: Snapshot) -> Snapshot | None:
+        """The newest export of a snapshot's workspace that is older than it."""
+        found = self._select(
+            "WHERE w.name = ? AND s.kind = 'export' AND s.id < ? ORDER BY s.id DESC LIMIT 1",
+            snapshot.workspace,
+            snapshot.id,
+        )
+        return found[0] if found else None
+
     def find(self, selector: str, workspace: str | None = None) -> Snapshot:
         """The snapshot that an id, `latest`, `latest~N` or a date (UTC) selects.
 
@@ -292,7 +306,7 @@ class Snapshots:
         with reading(self._database) as connection:
             found = list(versions.documents(connection, snapshot.id))
         digest = profiles.combined_digest(
-            profiles.digest_line(profile_id, hashlib.sha256(document).hexdigest())
+            profiles.digest_line(profile_id, profiles.document_digest(document))
             for profile_id, document in found
         )
         if (len(found), digest) != (snapshot.profiles, snapshot.digest):

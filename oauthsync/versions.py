@@ -7,7 +7,6 @@ What a version's document says counts; its other columns repeat some of it for p
 These functions work within the caller's transaction.
 """
 
-import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
 
@@ -120,7 +119,7 @@ def difference(connection: sqlite3.Connection, old: int, new: int) -> Difference
 
 def _checked(rows: Iterable[tuple[int, bytes, str]]) -> Iterator[Profile]:
     for profile_id, document, digest in rows:
-        if hashlib.sha256(document).hexdigest() != digest:
+        if profiles.document_digest(document) != digest:
             raise altered(f"profile {profile_id}")
         yield stored_profile(profile_id, document)
 

@@ -9,9 +9,10 @@ import pytest
 
 from oauthsync import backup
 from oauthsync.backup import Backup, Exported, Failed
+from oauthsync.cli.session import Session
 from oauthsync.clock import SleepInterruptedError
 from oauthsync.errors import OauthsyncError, StoreError, UsageError
-from oauthsync.events import Event, PageRead, QuotaNotShared
+from oauthsync.events import Event, PageRead, QuotaNotShared, Waiting
 from oauthsync.sandbox import Fault, Request, Sandbox
 from tests.clock import FakeClock
 from tests.desk import QUOTA, workspace
@@ -211,3 +212,21 @@ def test_a_user_without_a_home_is_told_to_set_one(
     monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(UsageError, match="no home folder"):
         Backup(tmp_path)
+
+
+def test_progress_goes_on_while_the_vendors_profiles_are_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What shows it must not fail the work that it shows."""
+    profiles = tmp_path / ".workato" / "profiles"
+    profiles.parent.mkdir()
+    profiles.write_text('{"profiles": {"staging": {"region_url": "http://127.0.0.1:9"}}}')
+    tokens = '{"workato-platform-cli": {"staging": "token"}}'
+    profiles.with_name("token_store.json").write_text(tokens)
+    for name, value in (("HOME", str(tmp_path)), ("WORKATO_DISABLE_KEYRING", "true")):
+        monkeypatch.setenv(name, value)
+    session = Session(tmp_path, json=False, quiet=False, verbose=True, no_input=True)
+    with session.backup() as found, found.api(found.workspace("staging")):
+        profiles.write_text('{"profiles": {')
+        found.listener(Waiting("staging", 5.0, "quota"))
+    assert "staging: 0 read, waiting 5 s (quota)" in capsys.readouterr().err

@@ -519,6 +519,10 @@ class TestTransactions:
         with reopened(kept) as database, pytest.raises(UsageError, match="not UTF-8"):
             Snapshots(database).find("latest", "caf\udce9")
 
+    def test_a_number_of_more_than_64_bits_is_a_usage_error(self, kept: Path) -> None:
+        with reopened(kept) as database, pytest.raises(UsageError, match="64 bits"):
+            Snapshots(database).get(10**20)
+
     def test_sqlites_own_errors_leave_as_ours(self, kept: Path) -> None:
         with (
             reopened(kept) as database,
