@@ -6,6 +6,7 @@ There is no other way to write to a workspace than a `Session`.
 """
 
 import secrets as random
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -63,11 +64,12 @@ class Carried:
 class PlanChangedError(OauthsyncError):
     """A saved plan that the target, or the snapshot, has left behind; `differences` say how."""
 
-    def __init__(self, differences: Sequence[str]) -> None:
+    def __init__(self, inputs: plan_file.Inputs, differences: Sequence[str]) -> None:
         super().__init__(
             "the saved plan is not what would be done now, so nothing was written:"
             f" {'; '.join(differences)}",
-            hint="look at a new plan: `oauthsync plan -o FILE`",
+            hint="look at a new plan, with the same options:"
+            f" `oauthsync plan {inputs.snapshot} --to {shlex.quote(inputs.target)} -o FILE`",
         )
         self.differences = tuple(differences)
 
@@ -134,10 +136,12 @@ class Session:
         self._check_ours("the plan", inputs.target, inputs.target_url)
         snapshot = self._snapshots.get(inputs.snapshot)
         if (snapshot.workspace, snapshot.digest) != (inputs.source, inputs.snapshot_digest):
-            raise PlanChangedError([f"snapshot {snapshot.id} is another one in this folder"])
+            raise PlanChangedError(
+                inputs, [f"snapshot {snapshot.id} is another one in this folder"]
+            )
         prepared = self.prepare(snapshot, inputs.options)
         if found := plan_file.differences(saved, prepared.plan):
-            raise PlanChangedError(found)
+            raise PlanChangedError(inputs, found)
         return replace(prepared, plan_id=inputs.id)
 
     # --- writing --------------------------------------------------------------------------------
