@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Payload:
-    """What POST and PUT send: all of it is needed each time, the secret included (api.md).
+    """What POST and PUT send: all of it is needed each time, the secret included.
 
     `data` is sent as it is, with `client_id` and the secrets put in.
     """

@@ -12,7 +12,7 @@
     │   └── UnknownOutcomeError   5   no usable answer: a write may or may not have been done
     ├── IncompleteError           6   something was left undone, and the message says what
     └── SidecarError              7   the sidecar is missing, or does not open
-        └── age.AgeError              the age file format's own kinds, drawn in `age.py`
+        └── age.AgeError              the age file format's own kinds, drawn in `age/`
 
 A message says what happened and to what; the hint says what the user can do. Neither ever holds a
 secret or a token.

@@ -25,7 +25,8 @@ def not_there(workspace: str, profile_id: int) -> OauthsyncError:
     """The error for an id that a workspace does not have."""
     return OauthsyncError(
         f"{workspace!r} has no profile {profile_id}",
-        hint="`oauthsync profiles list` shows them; `oauthsync log` finds what was deleted",
+        hint="`oauthsync profiles list` shows them, `oauthsync diff` what is gone since the last"
+        " export, `oauthsync log` what went before",
     )
 
 

@@ -2,8 +2,8 @@
 
 A snapshot is a row, and the versions of profiles whose span covers it (`versions.py`): an unchanged
 workspace adds one row. A snapshot never changes, and its digest covers all its profiles: whoever
-reads a snapshot here has had it compared. `log` and `apps` read no snapshot: they show what the
-rows of many say, and `checks` tells whether those are whole.
+reads a snapshot here has had it compared. What tells of changes, and `apps`, read no snapshot: they
+show what the rows of several say, and `checks` tells whether those are whole.
 
 Every method raises StoreError where the database cannot be used.
 """

@@ -20,8 +20,11 @@ from oauthsync.secret import Secret
 
 TOKEN = "token-canary"
 SECRET = "secret-canary"
+CHEAP = (4,)
+"""The defaults of `PassphraseKey` in tests: the real work factor takes 0.7 s each time."""
 AT_A_TERMINAL = (
     "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    f" from oauthsync.keys import PassphraseKey; PassphraseKey.__init__.__defaults__ = {CHEAP};"
     " from oauthsync.cli import main; main(sys.argv[1:])"
 )
 PATIENCE = 20.0
@@ -96,7 +99,8 @@ def converse(
 ) -> tuple[int, str, str]:
     """Call the command at a terminal: each answer is typed when its question was asked.
 
-    Returns the exit code, what stdout got, and what the terminal has shown.
+    Returns the exit code, what stdout got, and what the terminal has shown. What it
+    seals with a passphrase is cheap to open.
     """
     ours, theirs = pty.openpty()
     command = [sys.executable, "-c", AT_A_TERMINAL, *args]

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from oauthsync import age
 from oauthsync.age.header import MAX_HEADER, MAX_STANZAS, Stanza, encode64, write_header
+from oauthsync.keys import PassphraseKey
+from oauthsync.secret import Secret
 from tests.age_files import (
     FILE_KEY,
     HYBRID,
@@ -212,3 +214,4 @@ def test_the_highest_work_factor_is_accepted_as_far_as_there_is_memory() -> None
 def test_the_default_work_factor_is_written() -> None:
     data = age.encrypt(PLAINTEXT, [age.Passphrase("passphrase")], armor=False)
     assert re.search(rb"\n-> scrypt [^ ]{22} 18\n", data)
+    assert PassphraseKey(Secret("passphrase")).work_factor == 18

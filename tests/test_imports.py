@@ -5,6 +5,7 @@ import functools
 import graphlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,18 +17,14 @@ import pytest
 import oauthsync
 from tests.desk import Desk, at_desk
 
-LAYERS = """
-errors secret text strictjson clock events steady schema
-files tables urls retention profiles layout
-age answers database entries locks missing overrides progress quota runs sandbox sources versions
-answered checks group_commit keys matching secrets_file settling transport unlock vendor
-api config journal plan sidecar snapshots undo
-diagnosis exporter init opener plan_file single
-backup permissions target
-importer preparing report upkeep
-doctor restore
-documents render
-markdown
+PAGE = Path(__file__).parent.parent / "docs" / "architecture.md"
+"""The table of modules on this page is their order: a module imports only what stands before it.
+
+`age/`, `report/` and `sandbox/` are packages, and count as one. The root package is everybody's: it
+holds the version, and names that are imported when they are first used.
+"""
+
+CLI = """
 cli.terminal
 cli.session
 cli.run
@@ -37,15 +34,15 @@ cli.backup cli.care cli.profiles cli.report cli.restore cli.runs cli.sandbox cli
 cli
 __main__
 """
-"""A module imports from the lines above its own: nothing below, and nothing beside.
-
-`age`, `report` and `sandbox` are packages, and count as one. The root package is everybody's: it
-holds the version, and names that are imported when they are first used.
-"""
+"""The page has `cli/` last, as one: its modules import nothing below, and nothing beside."""
 
 ROOT = Path(oauthsync.__file__).parent
+ROWS = re.findall(r"^\| (`[^|]+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+ON_THE_PAGE = re.findall(r"`(\w+)/?`", " ".join(ROWS))
 PLACE = {
-    module: number for number, line in enumerate(LAYERS.split("\n")) for module in line.split()
+    module: number
+    for number, line in enumerate([*ON_THE_PAGE, *CLI.split("\n")])
+    for module in line.split()
 }
 
 
@@ -113,6 +110,7 @@ def unit(module: str) -> str:
 
 def test_every_module_has_its_place() -> None:
     assert {unit(module) for module in modules()} - {""} == PLACE.keys()
+    assert len(ON_THE_PAGE) == len(set(ON_THE_PAGE))
 
 
 def test_imports_run_one_way() -> None:

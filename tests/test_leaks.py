@@ -26,12 +26,12 @@ from click.shell_completion import shell_complete
 
 from oauthsync.cli import cli, run
 from oauthsync.keys import PassphraseKey
-from oauthsync.sandbox import KINDS, Fault, Request, Sandbox
-from oauthsync.sandbox.faults import LISTING
+from oauthsync.sandbox import Fault, Request, Sandbox
+from oauthsync.sandbox.faults import APPLIED, BROKEN, LISTING, NOT_APPLIED
 from tests import leaks
 from tests.clock import FakeClock
 from tests.desk import DEV, PASSPHRASE, PROD, Desk, at_desk, workspace
-from tests.everyday import converse
+from tests.everyday import CHEAP, converse
 from tests.test_docs import commands
 from tests.wire import Reaction, Wire, answer
 
@@ -42,11 +42,6 @@ CSV = (
     "provider,client_id,client_secret,token\n"
     f"hubspot,a1,{SECRETS[0]},\nslack,a2,{SECRETS[1]},{SECRETS[2]}\njira,spare,{SECRETS[0]},\n"
 )
-
-CHEAP = """
-from oauthsync.keys import PassphraseKey
-PassphraseKey.__init__.__defaults__ = (4,)
-"""
 
 
 @dataclass
@@ -71,8 +66,7 @@ class Watched:
 
     def typed(self, command: str, *args: str, answers: list[tuple[str, str]]) -> None:
         """Call a command at a terminal, and answer its questions."""
-        folder = str(self.desk.folder.parent / "cheap")
-        code, out, shown = converse([*command.split(), *args, "-v"], answers, PYTHONPATH=folder)
+        code, out, shown = converse([*command.split(), *args, "-v"], answers)
         assert code == 0, shown
         self.said += [out, shown]
         self.called.add(command)
@@ -114,10 +108,7 @@ def watched(
     clock = FakeClock()
     monkeypatch.setattr("oauthsync.backup.SystemClock", lambda: clock)
     monkeypatch.setattr("oauthsync.api.PATIENCE", 0.0)
-    # What is sealed here need not stand up to anybody who tries passphrases.
-    monkeypatch.setattr(PassphraseKey.__init__, "__defaults__", (4,))
-    (tmp_path / "cheap").mkdir()
-    (tmp_path / "cheap" / "sitecustomize.py").write_text(CHEAP)
+    monkeypatch.setattr(PassphraseKey.__init__, "__defaults__", CHEAP)
     with at_desk(tmp_path, monkeypatch, capsys) as desk:
         watched = Watched(desk, monkeypatch)
         told = run._told
@@ -242,26 +233,30 @@ def test_bad_input_gives_none_away(watched: Watched) -> None:
     watched.check()
 
 
+# One fault of each shape, and of those that break the connection or the answer each effect in turn.
+FAULTS = [kind + ("", "-after-apply", "-late")[number % 3] for number, kind in enumerate(BROKEN)]
+FAULTS += [*NOT_APPLIED, *APPLIED, *LISTING]
+
+
 def test_no_fault_of_the_api_gives_one_away(watched: Watched) -> None:
     desk = watched.desk
     fill(desk.sandbox)
     watched.load()
     watched.once("export", "dev")
-    for number, kind in enumerate(KINDS):
+    for number, kind in enumerate(FAULTS):
         more = ["-v"] if number % 2 else ["-v", "--json"]
         reads, writes = ("list", "list") if kind in LISTING else ("GET", "POST")
-        delay = 0.0
-        desk.sandbox.faults = [Fault(kind, reads, times=2, delay=delay)]
+        desk.sandbox.faults = [Fault(kind, reads, times=2, delay=0.0)]
         watched.once("export", "dev", *more)
         dev = desk.sandbox.workspace(DEV)
         dev.delete(next(iter(dev.profiles)))
-        desk.sandbox.faults = [Fault(kind, writes, times=1, delay=delay)]
+        desk.sandbox.faults = [Fault(kind, writes, times=1, delay=0.0)]
         code = watched.once("import", "1", "--yes", *more)
         assert not desk.sandbox.faults
         assert code in (0, 5, 6), kind
         if code:
             watched.once("resume", *more)
-    assert desk.writes().count("POST") > len(KINDS)
+    assert desk.writes().count("POST") > len(FAULTS)
     watched.check()
 
 
@@ -269,25 +264,15 @@ def test_no_fault_of_the_api_gives_one_away(watched: Watched) -> None:
 
 
 def echoes(request: bytes) -> Iterator[Reaction]:
-    """Every way to answer a request with the request itself, its token and its secrets in it."""
-    text = request.decode("latin-1")
-    line = " ".join(text.split())
-    message = json.dumps({"message": text}).encode()
-    for status in (400, 401, 403, 404, 422, 429, 500):
-        yield answer(status, message)
-    yield answer(422, json.dumps({"errors": {line: [line], "b": {line: line}}}).encode())
-    yield answer(422, json.dumps({"errors": [{"code": line, "title": text}]}).encode())
-    yield answer(200, json.dumps({"success": False, "errors": text}).encode())
-    for where in (line, quote(line)):
-        yield answer(302, request, {"Location": f"https://elsewhere/{where}"})
-    yield answer(429, request, {"Retry-After": line})
-    yield answer(200, b"<html>" + request)
+    """Answers with the request itself, its token and its secrets in it: one of each kind.
+
+    `test_answers.py`, `test_api.py` and `test_transport.py` have every form.
+    """
+    line = " ".join(request.decode("latin-1").split())
+    message = json.dumps({"message": line}).encode()
+    yield answer(422, message)
     yield answer(200, message[:-2])
-    yield answer(200, json.dumps({"result": text}).encode())
-    yield answer(200, json.dumps({"result": {"id": 1, "name": 1, "provider": text}}).encode())
-    yield answer(200, json.dumps({"result": {text: 1, line: 2}}).encode())
-    yield answer(200, message, {"Content-Encoding": "gzip"})
-    yield partial(send, f"HTTP/1.1 200 {line}\r\n{line}: {line}\r\n\r\n{line}".encode())
+    yield answer(302, request, {"Location": f"https://elsewhere/{quote(line)}"})
     yield partial(send, f"{line}\r\n\r\n".encode())
 
 
