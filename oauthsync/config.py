@@ -34,8 +34,12 @@ _HOST_VARIABLE = "WORKATO_HOST"
 _PROFILE_VARIABLE = "WORKATO_PROFILE"
 _ENVIRONMENT_WORKSPACE = "default"
 
-_TOKEN_KEYS = ("token_env", "token_command", "token_file")
-_WORKSPACE_KEYS = ("region", "url", *_TOKEN_KEYS, "requests_per_minute", "server_timeout")
+FILE = "oauthsync.toml"
+
+TOKEN_KEYS = ("token_env", "token_command", "token_file")
+"""Settings that say where a workspace's token comes from."""
+
+_WORKSPACE_KEYS = ("region", "url", *TOKEN_KEYS, "requests_per_minute", "server_timeout")
 _ADVICE = "no secret stands in this file: token_env, token_command or token_file say where it is"
 
 
@@ -179,7 +183,8 @@ class Config:
         """
         from oauthsync import vendor
 
-        return (*self.workspaces, *vendor.profile_names(self.sources.home))
+        names = (*self.workspaces, *vendor.profile_names(self.sources.home))
+        return tuple(dict.fromkeys(names))
 
 
 def load(folder: Path, environ: Mapping[str, str], home: Path) -> Config:
@@ -211,7 +216,7 @@ def load(folder: Path, environ: Mapping[str, str], home: Path) -> Config:
 
 
 def _file(folder: Path) -> Path:
-    return folder / "oauthsync.toml"
+    return folder / FILE
 
 
 def _workspace_tables(workspaces: Table) -> dict[str, Table]:
@@ -226,7 +231,7 @@ def _workspace_tables(workspaces: Table) -> dict[str, Table]:
 
 def _workspace(name: str, table: Table, sources: Sources) -> Workspace:
     table.check_keys(_WORKSPACE_KEYS, secret_advice=_ADVICE)
-    key = table.only_one(*_TOKEN_KEYS)
+    key = table.only_one(*TOKEN_KEYS)
     if key is None:
         raise UsageError(
             f"{table.place()} has no token_env, token_command or token_file",

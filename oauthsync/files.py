@@ -27,25 +27,32 @@ def read_file(path: Path, *, limit: int) -> bytes:
     way: a symbolic link, a directory or device, a file over the limit, missing permission.
     """
     try:
-        # O_NONBLOCK: opening a FIFO must not wait for a writer; it has no effect on regular files.
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return read_regular(path, limit=limit, flags=os.O_NOFOLLOW)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise _unusable(path, "read", error) from error
+
+
+def read_regular(path: Path, *, limit: int, flags: int = 0) -> bytes:
+    """As `read_file`, of a file that the user named; `flags` are further ones for open(2).
+
+    Symbolic links are followed: secrets and settings that a cluster mounts into a container are
+    links. Raises OSError, and `strerror` says why without the path, which may be a secret that was
+    given in place of one.
+    """
+    # O_NONBLOCK: opening a FIFO must not wait for a writer; it has no effect on regular files.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise FileError(
-                f"{path} is not a regular file", hint="move it away, or name the file itself"
-            )
-        with os.fdopen(fd, "rb", closefd=False) as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise _unusable(path, "read", error) from error
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        content = b""
+        while chunk := os.read(fd, limit + 1 - len(content)):
+            content += chunk
     finally:
         os.close(fd)
     if len(content) > limit:
-        raise FileError(f"{path} is larger than {limit} bytes")
+        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes")
     return content
 
 
@@ -190,7 +197,10 @@ def _wait_for_lock(
 def _unusable(path: Path, verb: str, error: OSError) -> FileError:
     if error.errno == errno.ELOOP:
         return _is_link(path)
-    return FileError(f"cannot {verb} {path}: {error.strerror or error}")
+    return FileError(
+        f"cannot {verb} {path}: {error.strerror or error}",
+        hint="see what stands there, whose it is, and whether the disk has room",
+    )
 
 
 def _is_link(path: Path) -> FileError:

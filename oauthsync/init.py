@@ -11,22 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from oauthsync import files, unlock
-from oauthsync.config import REGIONS, Workspace, parse_url
+from oauthsync.config import FILE, REGIONS, Workspace, parse_url
 from oauthsync.errors import UsageError
 from oauthsync.sources import Source, Sources
-from oauthsync.tables import Table, suggestion
-
-FILE = "oauthsync.toml"
-
-TOKEN_KEYS = ("token_env", "token_file", "token_command")
-"""Settings that say where a token comes from: a variable, a file, a command."""
-
-UNLOCK_KEYS = ("passphrase_command", "passphrase_file", "identity")
-"""Settings that say how the sidecar opens; without one, somebody types its passphrase."""
+from oauthsync.tables import BARE_KEY, Table, suggestion
 
 _PATHS = ("token_file", "passphrase_file", "identity")
 _NAME = re.compile(r"\w[\w.-]*")
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -38,11 +29,11 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Answers:
+class Setup:
     """What a first configuration says.
 
     `place` is a region or the URL of a private Workato, `token` one of `TOKEN_KEYS`, `unlock` one
-    of `UNLOCK_KEYS` or None.
+    of `UNLOCK_KEYS`, or None where somebody is to type the passphrase.
     """
 
     workspace: str
@@ -84,13 +75,13 @@ def find_url(place: str) -> str:
     return REGIONS[place]
 
 
-def check(answers: Answers, folder: Path, sources: Sources) -> Workspace:
+def check(setup: Setup, folder: Path, sources: Sources) -> Workspace:
     """The workspace that the answers describe, to be tried. Raises UsageError for a bad answer."""
-    check_name(answers.workspace)
-    url = find_url(answers.place)
-    token = check_token(answers.token, folder, sources)
-    check_unlock(answers.unlock, answers.recipients, folder, sources)
-    return Workspace(answers.workspace, url, source=token)
+    check_name(setup.workspace)
+    url = find_url(setup.place)
+    token = check_token(setup.token, folder, sources)
+    check_unlock(setup.unlock, setup.recipients, folder, sources)
+    return Workspace(setup.workspace, url, source=token)
 
 
 def check_token(token: Setting, folder: Path, sources: Sources) -> Source:
@@ -132,10 +123,10 @@ def from_shell(key: str, text: str, folder: Path) -> Setting:
     return Setting(key, text)
 
 
-def write(folder: Path, answers: Answers) -> Path:
+def write(folder: Path, setup: Setup) -> Path:
     """Write the file. Raises FileError where there is one already, or it cannot be written."""
     file = folder / FILE
-    files.create_file(file, render(answers).encode("utf-8"))
+    files.create_file(file, render(setup).encode("utf-8"))
     return file
 
 
@@ -157,30 +148,30 @@ def block(name: str, place: str, token: Setting | None) -> str:
     return "\n".join(lines)
 
 
-def render(answers: Answers) -> str:
+def render(setup: Setup) -> str:
     """The file's text."""
-    return "\n".join((*_head(answers), *_workspace(answers), *_secrets(answers))) + "\n"
+    return "\n".join((*_head(setup), *_workspace(setup), *_secrets(setup))) + "\n"
 
 
-def _head(answers: Answers) -> Iterator[str]:
+def _head(setup: Setup) -> Iterator[str]:
     yield "# The configuration of oauthsync for this backup folder."
     yield "# No token, client secret or passphrase stands here: only where each one comes from."
     yield ""
     yield "# The workspace of commands that name none."
-    yield f"default_workspace = {_quoted(answers.workspace)}"
+    yield f"default_workspace = {_quoted(setup.workspace)}"
     yield ""
 
 
-def _workspace(answers: Answers) -> Iterator[str]:
-    yield _header(answers.workspace)
-    if answers.place in REGIONS:
+def _workspace(setup: Setup) -> Iterator[str]:
+    yield _header(setup.workspace)
+    if setup.place in REGIONS:
         yield '# The data center. For a private Workato instead: url = "https://…"'
-        yield f"region = {_quoted(answers.place)}"
+        yield f"region = {_quoted(setup.place)}"
     else:
         yield f"# Or a data center of Workato's own: region = one of {', '.join(REGIONS)}"
-        yield f"url = {_quoted(find_url(answers.place))}"
+        yield f"url = {_quoted(find_url(setup.place))}"
     yield "# Where the API token comes from: token_env, token_file or token_command."
-    yield f"{answers.token.key} = {_quoted(answers.token.text)}"
+    yield f"{setup.token.key} = {_quoted(setup.token.text)}"
     yield "# requests_per_minute = 60  # raise it where Workato has raised yours"
     yield "# server_timeout = 40       # seconds after which the server has given up on a request"
     yield ""
@@ -192,19 +183,19 @@ def _workspace(answers: Answers) -> Iterator[str]:
 
 
 def _header(name: str) -> str:
-    return f"[workspaces.{name if _BARE_KEY.fullmatch(name) else _quoted(name)}]"
+    return f"[workspaces.{name if BARE_KEY.fullmatch(name) else _quoted(name)}]"
 
 
-def _secrets(answers: Answers) -> Iterator[str]:
+def _secrets(setup: Setup) -> Iterator[str]:
     yield "# How the sidecar, secrets.age, opens: passphrase_command, passphrase_file, or identity,"
     yield "# which is the file of an age identity. Without one, the variables say it (such as"
     yield "# OAUTHSYNC_PASSPHRASE), or oauthsync asks."
-    if not answers.secrets:
+    if not setup.secrets:
         yield "# [secrets]"
         yield '# passphrase_command = "op read op://ops/oauthsync/passphrase"'
         return
     yield "[secrets]"
-    for key, value in answers.secrets.items():
+    for key, value in setup.secrets.items():
         yield f"{key} = {_quoted(value)}"
 
 

@@ -22,8 +22,7 @@ from operator import attrgetter
 from oauthsync.errors import UsageError
 from oauthsync.overrides import Wanted
 from oauthsync.profiles import Profile
-
-_LISTED = 5
+from oauthsync.text import listed
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,6 @@ def match(
     matcher.by_key()
     matcher.by_name()
     return Matches(matcher.found, matcher.ambiguous)
-
-
-def listed(items: Sequence[object]) -> str:
-    """The items for a message: the first few, and how many more there are."""
-    shown = ", ".join(str(item) for item in items[:_LISTED])
-    more = len(items) - _LISTED
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 class _Matcher:

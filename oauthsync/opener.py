@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from oauthsync.config import Config, Unlock
 from oauthsync.errors import SidecarError
-from oauthsync.files import is_there, previous_of
+from oauthsync.files import is_there, previous_of, read_regular
 from oauthsync.secret import Secret
 
 if TYPE_CHECKING:
@@ -163,7 +163,6 @@ class Opener:
 
     def _identities(self, path: Path, source: str) -> "tuple[KeyPair, ...]":
         from oauthsync import age, keys
-        from oauthsync.tables import read_regular
 
         try:
             text = read_regular(path, limit=age.MAX_FILE)

@@ -17,11 +17,11 @@ from typing import ClassVar, Literal, TypeAlias
 
 from oauthsync import matching, overrides
 from oauthsync.errors import UsageError
-from oauthsync.matching import listed
 from oauthsync.overrides import Override, Wanted, more_data
 from oauthsync.profiles import Profile
 from oauthsync.strictjson import Json
 from oauthsync.tables import suggestion
+from oauthsync.text import listed
 
 OnExisting = Literal["update", "skip", "fail"]
 

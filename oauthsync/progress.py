@@ -46,6 +46,9 @@ class Pace:
 PaceOf = Callable[[str], Pace]
 """A workspace's pace, by its name."""
 
+ColumnsOf = Callable[[TextIO], int]
+"""How many columns a terminal has."""
+
 
 @dataclass
 class Job:
@@ -184,8 +187,11 @@ class PlainLines(_Shown):
 class MovingLine(_Shown):
     """The state of everything in one line, which is written over, and counts waits down."""
 
-    def __init__(self, stream: TextIO, pace_of: PaceOf, now: Now = time.monotonic) -> None:
+    def __init__(
+        self, stream: TextIO, pace_of: PaceOf, now: Now = time.monotonic, *, columns: ColumnsOf
+    ) -> None:
         super().__init__(stream, pace_of, now)
+        self._columns_of = columns
         self._drawn: float | None = None
         self._ticker: threading.Thread | None = None
 
@@ -213,7 +219,7 @@ class MovingLine(_Shown):
         self._drawn = self._now()
         line = describe_all(self._jobs, self._drawn, self._pace_of)
         # A line that wraps cannot be written over.
-        self._write(f"\r\x1b[K{shortened(line, _columns(self._stream) - 1)}")
+        self._write(f"\r\x1b[K{shortened(line, self._columns_of(self._stream) - 1)}")
 
     def _tick(self) -> None:
         while True:
@@ -223,17 +229,12 @@ class MovingLine(_Shown):
                     self._draw()
 
 
-def _columns(stream: TextIO) -> int:
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or 80
-    except OSError:
-        return 80
-
-
-def progress_on(stream: TextIO | None, pace_of: PaceOf, *, quiet: bool, verbose: bool) -> Progress:
+def progress_on(
+    stream: TextIO | None, pace_of: PaceOf, columns: ColumnsOf, *, quiet: bool, verbose: bool
+) -> Progress:
     """What shows progress on a stream (None: there is none)."""
     if stream is None or quiet:
         return Progress()
     if stream.isatty() and not verbose and os.environ.get("TERM") != "dumb":
-        return MovingLine(stream, pace_of)
+        return MovingLine(stream, pace_of, columns=columns)
     return PlainLines(stream, pace_of, verbose=verbose)

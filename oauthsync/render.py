@@ -128,6 +128,18 @@ class Renderer:
             lines.append(f"… no room for {names} (-v shows all)")
         return "\n".join([self._styled(head, bold=True), *lines])
 
+    def profiles(self, profiles: Sequence["Profile"]) -> str:
+        """A table of profiles."""
+        return self.table(
+            ("id", "provider", "name", "client id", "uses"),
+            [
+                (p.id, p.provider, p.name, p.client_id, "?" if p.uses is None else p.uses)
+                for p in profiles
+            ],
+            none="no profiles",
+            spare=("uses",),
+        )
+
     def lines(self, lines: Sequence[Line]) -> list[str]:
         """Marked lines, grouped and folded; `lines` are sorted by their groups."""
         return self._lines([line.kind for line in lines], lines.__getitem__)
@@ -180,9 +192,9 @@ class Renderer:
         """Names one below the other, folded."""
         shown = names[: FOLD - 1] if self._folds and len(names) > FOLD else names
         more = len(names) - len(shown)
-        told = [f"  {name}" for name in shown] + [f"  … and {more} more (-v shows all)"] * bool(
-            more
-        )
+        told = [f"  {name}" for name in shown]
+        if more:
+            told.append(f"  … and {more} more (-v shows all)")
         return "\n".join(told)
 
     # --- differences ----------------------------------------------------------------------------
@@ -204,7 +216,8 @@ class Renderer:
         )
         counts = (len(found.added), len(found.removed), len(found.changed))
         told = "{} added, {} removed, {} changed".format(*counts)
-        return "\n".join([*lines, told + f", {len(moved)} with a new id" * bool(moved)])
+        told += f", {len(moved)} with a new id" if moved else ""
+        return "\n".join([*lines, told])
 
     def _difference_line(self, kind: str, profile: "Profile", change: "Change | None") -> Line:
         ids = f"{change.old.id} → {profile.id}" if change and kind == "new id" else profile.id
@@ -261,8 +274,9 @@ class Renderer:
             lambda at: _step_line(steps[at]),
             first={at for at, step in enumerate(steps) if not step.wanted.is_as_it_was},
         )
-        told = [summary(plan.summary)] * counts + to_choose_again(prepared)
-        return "\n".join([_heading(prepared), *lines, *told])
+        if counts:
+            lines.append(summary(plan.summary))
+        return "\n".join([_heading(prepared), *lines, *to_choose_again(prepared)])
 
     def undo(self, run: "Run", plan: "UndoPlan") -> str:
         """What undoing a run would do, and leave."""
@@ -290,14 +304,14 @@ class Renderer:
         failed = [_failed_line(step) for step in report.steps if not step.is_done]
         verified = bool(report.run.verified)
         told = f"run {report.run.id} in {inline(report.run.target)}: {counted(done)}"
-        told += " and verified" * bool(done and verified)
+        told += " and verified" if done and verified else ""
         if answered := len(adopted) - found:
             told += f" ({answered} of them adopted: the call got no answer, but was carried out)"
         if found:
             told += f" ({found} of them adopted: somebody else, or another run, may have done it)"
         if failed:
             told += f", {len(failed)} not done"
-        told += ", NOT verified" * (not verified)
+        told += "" if verified else ", NOT verified"
         return "\n".join([told, *self.lines(failed)])
 
     def in_use(self, run: "Run", found: "Sequence[tuple[RunStep, Profile]]") -> str:
@@ -402,10 +416,11 @@ def to_choose_again(prepared: "Prepared") -> list[str]:
     are = "is in use" if len(uses) == 1 else "are in use"
     if None in uses:
         are = "are, or may be, in use" if known else "may be in use"
-    by = f" by {known}{' or more' * (None in uses)} connections and customers" * bool(known)
+    if known:
+        are += f" by {known}{' or more' if None in uses else ''} connections and customers"
     where = "" if prepared.same_workspace else ", in what takes their place in the target"
     return [
-        f"{len(uses)} of those to create {are}{by}: the new ones have to be chosen by hand"
+        f"{len(uses)} of those to create {are}: the new ones have to be chosen by hand"
         f" afterwards{where}"
     ]
 

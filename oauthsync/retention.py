@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import date
-from itertools import islice
 from typing import Protocol
 
 from oauthsync.errors import UsageError
@@ -98,7 +97,7 @@ def _newest_of_each(
     newest: dict[Hashable, int] = {}
     for snapshot in newest_first:
         newest.setdefault(period(snapshot), snapshot.id)
-    return set(islice(newest.values(), count))
+    return set(list(newest.values())[:count])
 
 
 def _day(snapshot: Kept) -> date:

@@ -29,7 +29,7 @@ from oauthsync import strictjson
 from oauthsync.entries import Entry, entry_from_json
 from oauthsync.errors import UsageError
 from oauthsync.strictjson import Json
-from oauthsync.text import inline
+from oauthsync.text import inline, listed
 
 MAX_SIZE = 16 << 20
 """Bytes of a file."""
@@ -94,7 +94,7 @@ def parse_rows(text: bytes, *, name: str, now: str) -> dict[str, Entry]:
 
 
 def _refusal(name: str, bad: _Bad) -> UsageError:
-    problems = [f"{_first(wheres, 10)}: {problem}" for (problem, _), wheres in bad.items()]
+    problems = [f"{listed(wheres, 10)}: {problem}" for (problem, _), wheres in bad.items()]
     if len(problems) == 1:
         [(_, hint)] = bad
         hint = hint or "nothing is stored: put it right, and load the file again"
@@ -263,7 +263,8 @@ def template(apps: Mapping[tuple[str, str], Sequence[str]], *, token: bool) -> s
     empty = [""] * (len(columns) - 2)
     writer.writerow([*columns, NOTE])
     writer.writerows(
-        [*map(_marked, app), *empty, _marked(inline(some(names)))] for app, names in apps.items()
+        [*map(_marked, app), *empty, _marked(inline(listed(names, 3)))]
+        for app, names in apps.items()
     )
     return text.getvalue().removesuffix("\n")
 
@@ -276,16 +277,6 @@ def is_for_secrets(head: bytes) -> bool:
     header = re.split("[\r\n]", text, maxsplit=1)[0]
     cells = re.split(f"[{_SEPARATORS}]", header)
     return "client_secret" in [_plain(cell.strip('" ')) for cell in cells]
-
-
-def some(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
-    return _first(names, 3)
-
-
-def _first(names: Sequence[str], count: int) -> str:
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(names[:count]) + more
 
 
 def unused(rows: Mapping[str, Entry], used: Collection[tuple[str, str | None]]) -> Sequence[str]:

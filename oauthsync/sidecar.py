@@ -108,18 +108,20 @@ def update(
     return _compare(before, after, {entry.app for entry in entries})
 
 
-def rekey(path: Path, key: Key, new: PassphraseKey | Sequence[str]) -> None:
+def rekey(path: Path, key: Key, new: PassphraseKey | Sequence[str]) -> bool:
     """Seal the sidecar with a new passphrase, or to new recipients, and to nobody else.
 
     The generation before, which opens with the old key, is removed, and whatever interrupted saves
     left behind; copies elsewhere still open with the old key. The identity at hand need not be
-    among the recipients. Raises as `update` does.
+    among the recipients: False where it is not, and nobody has seen the file open. Raises as
+    `update` does.
     """
+    own: Sequence[age.Identity]
     with _locked(path):
         filed = load(path, key).entries
         if isinstance(new, PassphraseKey):
             check_passphrase(new.passphrase.reveal())
-            passphrase = [_passphrase(new)]
+            own = passphrase = [_passphrase(new)]
             sealed = _seal(Secrets((), filed), passphrase, passphrase)
         else:
             secrets = Secrets(_canonical(new), filed)
@@ -129,6 +131,7 @@ def rekey(path: Path, key: Key, new: PassphraseKey | Sequence[str]) -> None:
         # that was loaded just now is whole, so nothing is at risk meanwhile.
         _remove_old_generations(path)
         files.replace_file(path, sealed)
+    return bool(own)
 
 
 def _locked(path: Path) -> AbstractContextManager[None]:

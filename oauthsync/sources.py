@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 from oauthsync.errors import UsageError
+from oauthsync.files import read_regular
 from oauthsync.secret import Secret
-from oauthsync.tables import read_regular
 
 if TYPE_CHECKING:
     import subprocess

@@ -4,33 +4,35 @@ Every error names the file and the key, and none ever quotes a value: the value 
 that was put in the wrong place.
 """
 
-import errno
-import os
 import re
-import stat
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from pathlib import Path
 
 from oauthsync.errors import UsageError
+from oauthsync.files import read_regular
 
 MAX_FILE_SIZE = 2**20
 """Bytes of a file that a person writes; a larger one is not read."""
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SECRET_WORDS = frozenset(
     {"bearer", "key", "passphrase", "passwd", "password", "pwd", "secret", "token"}
 )
 _TYPE_NAMES = {
     bool: "a boolean",
+    date: "a date or time",
+    datetime: "a date or time",
     dict: "a table",
-    float: "a number",
-    int: "a number",
     list: "an array",
     str: "a string",
+    time: "a date or time",
+    type(None): "null",
 }
+"""What values are called that are no numbers; `null` stands in a saved plan only."""
 
 
 @dataclass(frozen=True)
@@ -151,28 +153,6 @@ def parse_toml(path: Path, content: bytes) -> dict[str, object]:
     raise UsageError(f"{path} is not valid TOML: {why}", hint="correct it at that place")
 
 
-def read_regular(path: Path, *, limit: int) -> bytes:
-    """The content of a regular file of at most `limit` bytes that the user named.
-
-    Symbolic links are followed, unlike in `files.read_file`: secrets and settings that a cluster
-    mounts into a container are links. Raises OSError, and `strerror` says why without the path,
-    which may be a secret that was given in place of one.
-    """
-    # O_NONBLOCK: opening a FIFO must not wait for a writer; it has no effect on regular files.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
-        content = b""
-        while chunk := os.read(fd, limit + 1 - len(content)):
-            content += chunk
-    finally:
-        os.close(fd)
-    if len(content) > limit:
-        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes")
-    return content
-
-
 def suggestion(word: str, known: Collection[str]) -> str:
     """A hint: the known word that is nearest, or all of them where none is near."""
     import difflib
@@ -184,9 +164,9 @@ def suggestion(word: str, known: Collection[str]) -> str:
 
 
 def _dotted(keys: tuple[str, ...]) -> str:
-    return ".".join(key if _BARE_KEY.fullmatch(key) else repr(key) for key in keys)
+    return ".".join(key if BARE_KEY.fullmatch(key) else repr(key) for key in keys)
 
 
 def _wrong_type(place: str, wanted: str, value: object) -> UsageError:
-    found = _TYPE_NAMES.get(type(value), "a date or time")
+    found = _TYPE_NAMES.get(type(value), "a number")
     return UsageError(f"{place} is {found}", hint=f"write {wanted} there")

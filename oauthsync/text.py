@@ -6,6 +6,8 @@ format, private and unassigned characters are shown escaped, as Python writes th
 scripts stay, and so do the joiners that some scripts and emoji are written with.
 """
 
+from collections.abc import Sequence
+
 _SPACES = "\N{NO-BREAK SPACE}\N{OGHAM SPACE MARK}\N{NARROW NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}" + (
     "".join(map(chr, range(0x2000, 0x200B))) + "\N{MEDIUM MATHEMATICAL SPACE}"
 )
@@ -39,6 +41,13 @@ def json_line(text: str) -> str:
 def count_of(count: int, noun: str) -> str:
     """`1 profile`, `2 profiles`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(items: Sequence[object], limit: int = 5) -> str:
+    """The first items for a message, and how many more there are."""
+    shown = ", ".join(map(str, items[:limit]))
+    more = len(items) - limit
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _is_seen(character: str) -> bool:

@@ -20,11 +20,13 @@ _VARIABLES: Mapping[str, str] = {
     "OAUTHSYNC_PASSPHRASE_COMMAND": "command",
     "OAUTHSYNC_IDENTITY": "identity",
 }
-_KEYS: Mapping[str, str] = {
+UNLOCK_KEYS: Mapping[str, str] = {
     "passphrase_command": "command",
     "passphrase_file": "file",
     "identity": "identity",
 }
+"""Settings that say how the sidecar opens, and the kind of each."""
+
 _ADVICE = (
     "no secret stands in this file: passphrase_command, passphrase_file or identity say where it is"
 )
@@ -77,8 +79,8 @@ def from_environment(sources: Sources) -> Unlock | None:
 
 def from_table(secrets: Table, sources: Sources) -> tuple[Unlock | None, tuple[str, ...]]:
     """What `[secrets]` says, and its recipients. Raises UsageError for anything wrong in it."""
-    secrets.check_keys((*_KEYS, "recipients"), secret_advice=_ADVICE)
-    key = secrets.only_one(*_KEYS)
+    secrets.check_keys((*UNLOCK_KEYS, "recipients"), secret_advice=_ADVICE)
+    key = secrets.only_one(*UNLOCK_KEYS)
     recipients = secrets.texts("recipients")
     if recipients and key not in (None, "identity"):
         raise UsageError(
@@ -92,7 +94,8 @@ def from_table(secrets: Table, sources: Sources) -> tuple[Unlock | None, tuple[s
         )
     if key is None:
         return None, recipients
-    return _unlock(_KEYS[key], secrets.text(key) or "", secrets.place(key), sources), recipients
+    unlock = _unlock(UNLOCK_KEYS[key], secrets.text(key) or "", secrets.place(key), sources)
+    return unlock, recipients
 
 
 def _unlock(kind: str, text: str, where: str, sources: Sources) -> Unlock:

@@ -9,8 +9,8 @@ from oauthsync.backup import Backup
 from oauthsync.database import reading
 from oauthsync.diagnosis import Check
 from oauthsync.errors import StoreError
+from oauthsync.runs import UNFINISHED
 from oauthsync.snapshots import Snapshot
-from oauthsync.tables import read_regular
 from oauthsync.text import count_of
 from oauthsync.unlock import Unlock
 
@@ -77,7 +77,7 @@ def _seconds(snapshot: Snapshot) -> float:
 
 
 def _check_runs(backup: Backup) -> Check:
-    open_runs = [run for run in backup.journal().runs() if run.state in ("running", "incomplete")]
+    open_runs = [run for run in backup.journal().runs() if run.state in UNFINISHED]
     if not open_runs:
         return Check("runs", "ok", "none is unfinished")
     listed = ", ".join(f"{run.id} into {run.target!r}" for run in open_runs)
@@ -155,6 +155,6 @@ def _can_open(path: Path, unlock: Unlock | None, *, may_ask: bool) -> bool:
 
 def _is_encrypted(identity: Path) -> bool:
     try:
-        return keys.is_encrypted(read_regular(identity, limit=age.MAX_FILE))
+        return keys.is_encrypted(files.read_regular(identity, limit=age.MAX_FILE))
     except OSError:
         return False  # whoever opens it will say what is wrong

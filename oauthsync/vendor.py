@@ -17,10 +17,11 @@ from pathlib import Path
 
 from oauthsync import strictjson
 from oauthsync.errors import UsageError
+from oauthsync.files import read_regular
 from oauthsync.secret import Secret
 from oauthsync.sources import SourceError
 from oauthsync.strictjson import Json
-from oauthsync.tables import MAX_FILE_SIZE, read_regular
+from oauthsync.tables import MAX_FILE_SIZE
 
 KEYRING_SERVICE = "workato-platform-cli"
 

@@ -16,6 +16,7 @@ import pytest
 from oauthsync import __version__
 from oauthsync.cli import _COMMANDS, cli
 from oauthsync.sandbox import Fault
+from oauthsync.sandbox.faults import KINDS
 from tests.desk import DEV, PASSPHRASE, Desk, at_desk, workspace
 from tests.everyday import call, isolate
 
@@ -103,6 +104,11 @@ def test_an_unknown_workspace_of_a_list_is_a_warning_that_names_the_nearest(desk
         assert desk.call(command, "--workspace", "prod").err == ""
 
 
+def test_the_help_of_the_sandbox_names_every_kind_of_fault(desk: Desk) -> None:
+    words = re.split(r"[\s;,]+", desk.call("sandbox", "--help").out)
+    assert {Fault(kind).shape for kind in KINDS} <= set(words)
+
+
 @pytest.mark.parametrize(
     ("args", "hint"),
     [
@@ -112,6 +118,7 @@ def test_an_unknown_workspace_of_a_list_is_a_warning_that_names_the_nearest(desk
         (("log", "my dev"), "named by an option: `oauthsync log --workspace 'my dev'`"),
         (("show", "1", "dev"), "named by an option: `oauthsync show --workspace dev`"),
         (("profiles", "list", "dev"), "`oauthsync profiles list --workspace dev`"),
+        (("check", "dev"), "it is about the folder; `oauthsync doctor dev` is about"),
         (("doctor", "dev", "prod"), "`oauthsync doctor --help` shows"),
         (("runs", "five"), "`oauthsync runs --help` shows"),
         (("secrets", "5"), "`oauthsync secrets --help` shows"),

@@ -140,15 +140,6 @@ def test_check_finds_a_profile_that_was_altered(
     assert "the database is damaged" in people.err
 
 
-def test_check_says_that_it_is_about_the_folder(folder: Path, capsys: Capsys) -> None:
-    called = call(capsys, "check", "prod", "--json")
-    assert called.code == 2
-    assert called.json["error"] == (
-        "`check` is about the whole folder, and takes no argument such as 'prod'"
-    )
-    assert "oauthsync doctor WORKSPACE" in called.json["hint"]
-
-
 def test_check_finds_a_file_that_is_no_database(folder: Path, capsys: Capsys) -> None:
     (folder / "oauthsync.db").write_text("no database" * 100)
     called = call(capsys, "check", "--json")

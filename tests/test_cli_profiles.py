@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from oauthsync import sidecar
+from oauthsync import age, sidecar
 from oauthsync.sandbox import Fault, Sandbox, SandboxWorkspace
 from tests.everyday import SECRET, TOKEN, call, configure, converse, file_secret, identity, isolate
 
@@ -141,6 +141,7 @@ def test_create_files_a_typed_secret_before_it_is_sent(
     assert entry.token is not None
     assert entry.token.reveal() == "typed-token"
     assert "typed" not in shown
+    assert "warning" not in shown
     sandbox.faults = []
     assert call(capsys, *args).code == 0
     [(_, first), (_, second)] = writes(sandbox)
@@ -150,6 +151,19 @@ def test_create_files_a_typed_secret_before_it_is_sent(
         "client_secret": "typed-secret",
         "token": "typed-token",
     }
+
+
+def test_create_warns_of_whom_a_typed_secret_is_sealed_to_beside_the_configured_ones(
+    folder: Path, sandbox: Sandbox
+) -> None:
+    key = sidecar.IdentityKey(sidecar.parse_identity_file((folder / "key.txt").read_bytes()))
+    own, stranger = key.identities[0].recipient, age.generate_identity().recipient
+    sidecar.rekey(folder / "secrets.age", key, [str(own), str(stranger)])
+    secrets = f'[secrets]\nidentity = "key.txt"\nrecipients = ["{own}"]\n'
+    configure(folder, sandbox.url, secrets)
+    args = ["profiles", "create", "--provider", "jira", "--name", "B", "--client-id", "bee"]
+    code, _, shown = converse(args, [("Client secret of jira bee", "typed-secret")])
+    assert (code, f"also sealed to {stranger}" in shown) == (0, True), shown
 
 
 def test_a_profile_that_is_there_is_not_created_again(

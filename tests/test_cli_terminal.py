@@ -62,6 +62,20 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
+def test_the_width_is_that_of_the_stream_that_is_written_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+    with os.fdopen(ours), os.fdopen(theirs) as stream, Path(os.devnull).open() as none:
+        assert [terminal.width(each) for each in (stream, none, None)] == [200, None, None]
+        for told, columns in {"60": 60, "": 200, "0": 200, "-1": 200, "wide": 80}.items():
+            monkeypatch.setenv("COLUMNS", told)
+            assert terminal.columns(stream) == columns
+        monkeypatch.delenv("COLUMNS")
+        assert terminal.columns(none) == terminal.columns(None) == 80
+
+
 @pytest.mark.parametrize("columns", [60, 200])
 def test_a_table_fits_the_terminal_and_lines_up_in_any_script(desk: Desk, columns: int) -> None:
     desk.create(

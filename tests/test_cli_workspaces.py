@@ -201,9 +201,9 @@ UNLOCKS = st.one_of(
 )
 
 
-@given(st.builds(init.Answers, NAMES, PLACES, TOKENS, UNLOCKS))
+@given(st.builds(init.Setup, NAMES, PLACES, TOKENS, UNLOCKS))
 def test_whatever_the_answers_are_the_file_says_the_same(
-    tmp_path_factory: pytest.TempPathFactory, answers: init.Answers
+    tmp_path_factory: pytest.TempPathFactory, answers: init.Setup
 ) -> None:
     folder = tmp_path_factory.mktemp("folder")
     before = load(folder, {}, folder)

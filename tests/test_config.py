@@ -177,6 +177,7 @@ def test_a_name_that_the_file_lacks_is_a_vendor_profile(tmp_path: Path) -> None:
 def test_a_name_of_the_file_is_never_a_vendor_profile(tmp_path: Path) -> None:
     vendor_profile(tmp_path, "dev")
     assert config(tmp_path, TWO).workspace("dev").url == REGIONS["us"]
+    assert config(tmp_path, TWO).names() == ("dev", "prod")
 
 
 def test_a_vendor_profiles_address_is_validated_too(tmp_path: Path) -> None:

@@ -37,6 +37,10 @@ def pace(_name: str) -> Pace:
     return Pace(60)
 
 
+def columns(_stream: object) -> int:
+    return 80
+
+
 def job(*events: Event, now: float = 0.0) -> Job:
     found = Job("dev")
     for event in events:
@@ -146,7 +150,7 @@ def test_a_fleet_is_summed_up() -> None:
 
 def test_what_shows_progress_depends_on_where() -> None:
     def kind(stream: Stream | None, *, quiet: bool = False, verbose: bool = False) -> type:
-        return type(progress_on(stream, pace, quiet=quiet, verbose=verbose))
+        return type(progress_on(stream, pace, columns, quiet=quiet, verbose=verbose))
 
     assert kind(Stream()) is MovingLine
     assert kind(Stream(), verbose=True) is PlainLines
@@ -156,7 +160,7 @@ def test_what_shows_progress_depends_on_where() -> None:
 
 def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
-    assert type(progress_on(Stream(), pace, quiet=False, verbose=False)) is PlainLines
+    assert type(progress_on(Stream(), pace, columns, quiet=False, verbose=False)) is PlainLines
 
 
 def test_nothing_is_shown_where_nobody_watches() -> None:
@@ -192,7 +196,7 @@ def test_verbose_lines_tell_everything() -> None:
 
 def test_the_moving_line_is_written_over_and_wiped() -> None:
     stream, time = Stream(), Time()
-    line = MovingLine(stream, pace, time)
+    line = MovingLine(stream, pace, time, columns=columns)
     line(PageRead("dev", 1, 100))
     line(PageRead("dev", 1, 200))  # too soon to be seen
     time.now += 1
@@ -211,7 +215,7 @@ def test_a_line_of_a_long_export_fits_60_columns() -> None:
 
 def test_the_moving_line_never_wraps() -> None:
     stream = Stream()
-    MovingLine(stream, pace, Time())(PageRead("名" * 100, 1, 100))
+    MovingLine(stream, pace, Time(), columns=columns)(PageRead("名" * 100, 1, 100))
     assert len(stream.getvalue()) < 80
 
 
@@ -220,7 +224,8 @@ def test_a_stream_that_is_gone_stops_nothing() -> None:
         def write(self, _text: str) -> int:
             raise BrokenPipeError
 
-    for progress in (MovingLine(Gone(), pace), PlainLines(Gone(), pace, verbose=True)):
+    moving = MovingLine(Gone(), pace, columns=columns)
+    for progress in (moving, PlainLines(Gone(), pace, verbose=True)):
         progress(Waiting("dev", 30.0, "quota"))
         progress.wipe()
 

@@ -21,7 +21,7 @@ from oauthsync import sidecar
 from oauthsync.backup import Backup
 from oauthsync.cli import cli
 from oauthsync.errors import StoreError
-from oauthsync.report import Report, gather, render
+from oauthsync.report import Facts, gather, render
 from oauthsync.report.markup import element
 from oauthsync.retention import Policy
 from oauthsync.secret import Secret
@@ -60,7 +60,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
         return made.page()
 
 
-def facts(folder: Folder) -> Report:
+def facts(folder: Folder) -> Facts:
     return gather(folder.backup, folder.clock.now())
 
 

@@ -52,6 +52,10 @@ def histories(draw: st.DrawFn) -> list[Taken]:
 
 
 class TestRules:
+    def test_a_count_beyond_all_bounds_keeps_all(self) -> None:
+        found = taken("2026-11-20", "2026-11-20", "2026-11-21")
+        assert keep(Policy(last=10**30), found) == {1, 2, 3}
+
     def test_last_keeps_the_newest_ones(self) -> None:
         found = taken("2026-11-20", "2026-11-20", "2026-11-21", "2026-11-21")
         assert keep(Policy(last=3), found) == {2, 3, 4}

@@ -20,7 +20,6 @@ from oauthsync.secrets_file import (
     fits,
     is_for_secrets,
     parse_rows,
-    some,
     template,
     unused,
 )
@@ -114,11 +113,6 @@ def test_the_column_for_people_is_ignored_whatever_it_holds() -> None:
 def test_a_file_for_secrets_is_known_by_its_column_or_key(head: str, expected: bool) -> None:
     assert is_for_secrets(head.encode()) == expected
     assert not is_for_secrets(b"\xff\xfe" + head.encode("utf-16-le"))
-
-
-def test_names_beyond_three_are_counted() -> None:
-    assert some(["a", "b", "c"]) == "a, b, c"
-    assert some(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
 
 
 def test_a_row_that_nothing_uses_is_told_with_what_differs_in_case_alone() -> None:

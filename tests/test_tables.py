@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from oauthsync.errors import UsageError
-from oauthsync.tables import MAX_FILE_SIZE, Table, read_regular, read_toml, suggestion
+from oauthsync.files import read_regular
+from oauthsync.strictjson import Fraction
+from oauthsync.tables import MAX_FILE_SIZE, Table, read_toml, suggestion
 
 
 def table(tmp_path: Path, text: str) -> Table:
@@ -137,6 +139,12 @@ def test_a_text_is_one_line_of_string(tmp_path: Path, value: str, why: str) -> N
     assert f"key in {tmp_path}/x.toml" in str(caught.value)
     assert why in str(caught.value)
     assert "canary" not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(("value", "why"), [(None, "is null"), (Fraction("1.5"), "is a number")])
+def test_what_json_has_and_toml_has_not_is_named_too(value: object, why: str) -> None:
+    with pytest.raises(UsageError, match=f"key in plan.json {why}"):
+        Table(Path("plan.json"), (), {"key": value}).table("key")
 
 
 @pytest.mark.parametrize("value", ["'age1canary'", "['age1', 2]", "['']", "{}"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauthsync.text import count_of, inline, json_line, visible
+from oauthsync.text import count_of, inline, json_line, listed, visible
 
 ANY = st.text(st.characters(categories=None) | st.sampled_from("\x1b\x9b\u202e\u2066\u200b\n\x7f"))
 
@@ -77,3 +77,8 @@ def test_counts_agree_with_their_nouns() -> None:
         "1 profile",
         "2 profiles",
     ]
+
+
+def test_items_beyond_the_limit_are_counted() -> None:
+    assert listed(["a", "b", "c"], 3) == "a, b, c"
+    assert listed([1, 2, 3, 4, 5], 3) == "1, 2, 3 and 2 more"

@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from oauthsync import __version__
+from oauthsync.cli.terminal import columns
 
 GARBAGE = (100_000, 50, 100)
 """When Python looks for garbage: what a command makes lives to its end, and to look through 100,000
@@ -72,22 +73,13 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
 
 
-def _help_width() -> int:
-    """As click has it; but what click asks, shutil, takes as long to import as all of this."""
-    try:
-        columns = int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size().columns
-    except (ValueError, OSError):
-        columns = 80
-    return max(min(columns, 100) - 2, 50)
-
-
 @click.group(
     cls=_LazyGroup,
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "terminal_width": _help_width(),
+        "terminal_width": max(min(columns(sys.stdout), 100) - 2, 50),
     },
 )
 @click.version_option(__version__, message="oauthsync %(version)s")

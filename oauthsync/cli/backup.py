@@ -186,15 +186,7 @@ def show_command(
             "snapshot": documents.snapshot(found),
             "profiles": [profile.fields for profile in profiles],
         },
-        lambda renderer: renderer.table(
-            ("id", "provider", "name", "client id", "uses"),
-            [
-                (p.id, p.provider, p.name, p.client_id, "?" if p.uses is None else p.uses)
-                for p in profiles
-            ],
-            none="no profiles",
-            spare=("uses",),
-        ),
+        lambda renderer: renderer.profiles(profiles),
     )
 
 

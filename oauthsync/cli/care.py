@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oauthsync.cli.common import F, Session, common_options
-from oauthsync.errors import SidecarError, StoreError, UsageError
+from oauthsync.errors import SidecarError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from oauthsync.strictjson import Json
 
 
-@click.command("check", context_settings={"allow_extra_args": True})
+@click.command("check")
 @common_options
 def check_command(session: Session) -> None:
     """See that database and sidecar are whole, and which snapshots could be restored completely.
@@ -27,11 +27,6 @@ def check_command(session: Session) -> None:
     """
     from oauthsync import checks
 
-    if surplus := click.get_current_context().args:
-        raise UsageError(
-            f"`check` is about the whole folder, and takes no argument such as {surplus[0]!r}",
-            hint="`oauthsync doctor WORKSPACE` is about one workspace",
-        )
     with session.backup() as backup:
         snapshots = {each.id: each for each in backup.snapshots().all()}
         apps, closed = _apps(session, backup)
@@ -201,7 +196,7 @@ def _warn_of_loss(
     what = f"snapshot {snapshot.id} of {snapshot.workspace} ({snapshot.taken_at})"
     goes = "is the last one that has" if dry_run else "was the last one that had"
     told = session.folded([describe(profile) for profile in profiles])
-    hint = f"\n`oauthsync plan {snapshot.id}` shows what would bring them back" * dry_run
+    hint = f"\n`oauthsync plan {snapshot.id}` shows what would bring them back" if dry_run else ""
     session.warn(
         f"{what} {goes} {count_of(len(profiles), 'profile')} gone from the workspace since:\n"
         f"{told}{hint}"
@@ -218,7 +213,7 @@ def _pruned(renderer: "Renderer", pruned: "Pruned", *, dry_run: bool) -> str:
     headers = ("id", "workspace", "taken at", "kind", "profiles", "")
     table = renderer.table(headers, rows, spare=("kind", "profiles"))
     counts = f"{len(pruned.kept)} {words[0]}, {len(pruned.removed)} {words[1]}"
-    return f"{table}\n{counts}; {_size(pruned.bytes)} {'to be ' * dry_run}reclaimed"
+    return f"{table}\n{counts}; {_size(pruned.bytes)} {'to be ' if dry_run else ''}reclaimed"
 
 
 def _size(count: int) -> str:

@@ -86,7 +86,7 @@ _CARRY_OUT_RUNS = ("import", "resume", "undo", "create", "update", "delete")
 
 def read_input(file: Path, limit: int) -> bytes:
     """The content of a file that an option names; UsageError where it cannot be read."""
-    from oauthsync.tables import read_regular
+    from oauthsync.files import read_regular
 
     try:
         return read_regular(file, limit=limit)

@@ -17,7 +17,7 @@ from oauthsync.cli.common import (
     read_input,
 )
 from oauthsync.errors import FileError, UsageError
-from oauthsync.text import count_of, inline
+from oauthsync.text import count_of, inline, listed
 
 if TYPE_CHECKING:
     from oauthsync.backup import Backup
@@ -238,7 +238,6 @@ def warn_of_unfinished(session: Session, backup: "Backup", target: str) -> None:
 
 def unfinished(runs: "Iterable[Run]") -> str:
     """How to carry on those of the runs that are not finished; nothing where all are."""
-    from oauthsync.matching import listed
     from oauthsync.runs import UNFINISHED
 
     found = [run.id for run in runs if run.state in UNFINISHED]

@@ -42,7 +42,7 @@ def list_command(session: Session, workspace: str | None) -> None:
         profiles = backup.live(backup.workspace(workspace)).profiles
     session.answer(
         lambda: {"profiles": [profile.fields for profile in profiles]},
-        lambda renderer: _table(renderer, *profiles),
+        lambda renderer: renderer.profiles(profiles),
     )
 
 
@@ -54,7 +54,9 @@ def get_command(session: Session, workspace: str | None, profile_id: int) -> Non
     """Show one profile as it is now."""
     with session.backup() as backup:
         profile = _get(backup, backup.workspace(workspace), profile_id)
-    session.answer(lambda: {"profile": profile.fields}, lambda renderer: _table(renderer, profile))
+    session.answer(
+        lambda: {"profile": profile.fields}, lambda renderer: renderer.profiles([profile])
+    )
 
 
 @profiles_command.command("create")
@@ -175,9 +177,7 @@ def _confirm(session: Session, workspace: "Workspace", step: "NewStep", listing:
 
 def _ensure_secret(session: Session, backup: "Backup", step: "NewStep") -> None:
     """Have the sidecar hold the step's secret before anything is sent."""
-    from oauthsync import sidecar
-    from oauthsync.cli.secrets import TOKEN_PROVIDERS
-    from oauthsync.clock import timestamp
+    from oauthsync.cli.secrets import ask_for, entry_of, save
 
     assert step.client_id is not None
     if (step.provider, step.client_id) in backup.sidecar.apps():
@@ -188,16 +188,11 @@ def _ensure_secret(session: Session, backup: "Backup", step: "NewStep") -> None:
             " written",
             hint="file it with `oauthsync secrets set` or `oauthsync secrets load`",
         )
-    key = backup.sidecar.key  # asked for before anything is typed that could be lost
-    secret = session.ask_secret(f"Client secret of {step.provider} {step.client_id}")
+    _ = backup.sidecar.key  # asked for before anything is typed that could be lost
+    secret, token = ask_for(session, step.provider, step.client_id)
     if not secret:
         raise OauthsyncError("no secret was given, so nothing was written")
-    token = None
-    if step.provider in TOKEN_PROVIDERS:
-        token = session.ask_secret("Token (empty for none)") or None
-    now = timestamp(backup.clock.now())
-    entry = sidecar.Entry(step.provider, step.client_id, secret, token, now)
-    sidecar.update(backup.config.sidecar, key, [entry], recipients=backup.config.recipients)
+    save(session, backup, [entry_of(backup, step.provider, step.client_id, secret, token)])
 
 
 _DONE = {"create": "created", "update": "updated", "delete": "deleted"}
@@ -219,7 +214,7 @@ def _told(renderer: "Renderer", run: "Run", done: "Step", profile: "Profile | No
     if done.action == "delete":
         again = f"`oauthsync import {run.safety_snapshot} --id {done.target_id}`"
         return f"{head}; {again} creates it anew, with a new id"
-    return f"{head}\n{_table(renderer, profile)}" if profile else head
+    return f"{head}\n{renderer.profiles([profile])}" if profile else head
 
 
 def _get(backup: "Backup", workspace: "Workspace", profile_id: int) -> "Profile":
@@ -232,13 +227,3 @@ def _get(backup: "Backup", workspace: "Workspace", profile_id: int) -> "Profile"
         if error.status != 404:
             raise
         raise not_there(workspace.name, profile_id) from error
-
-
-def _table(renderer: "Renderer", *profiles: "Profile") -> str:
-    return renderer.table(
-        ("id", "provider", "name", "client id", "uses"),
-        [
-            (p.id, p.provider, p.name, p.client_id, "?" if p.uses is None else p.uses)
-            for p in profiles
-        ],
-    )

@@ -11,7 +11,7 @@ from oauthsync.errors import FileError, UsageError
 
 if TYPE_CHECKING:
     from oauthsync.backup import Backup
-    from oauthsync.report import Report
+    from oauthsync.report import Facts
     from oauthsync.strictjson import Json
 
 STDOUT = Path("-")
@@ -66,7 +66,7 @@ def _check_output(path: Path, backup: "Backup") -> None:
         raise FileError(f"{path} is not a regular file", hint="use -o - to write to stdout")
 
 
-def _summary(facts: "Report", output: Path) -> "dict[str, Json]":
+def _summary(facts: "Facts", output: Path) -> "dict[str, Json]":
     return {
         "output": str(output),
         "sidecar": facts.sidecar.state,

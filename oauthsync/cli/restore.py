@@ -204,10 +204,11 @@ def _report(session: Session, carried: "Carried") -> int:
 def resume_command(session: Session, run: int | None) -> int:
     """Carry on a RUN that was cut off, or whose steps failed (default: the newest such)."""
     from oauthsync.restore import find_run, open_session
+    from oauthsync.runs import UNFINISHED
 
     with session.backup() as backup:
         found = find_run(backup, run, unfinished=True)
-        if found.state in ("complete", "undone"):
+        if found.state not in UNFINISHED:
             raise UsageError(
                 f"run {found.id} is {found.state}: there is nothing to carry on",
                 hint=f"`oauthsync runs show {found.id}` shows what it did",
@@ -259,9 +260,10 @@ def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> i
             lambda: documents.not_undone(found, plan), lambda renderer: renderer.undo(found, plan)
         )
     if plan.left:
+        hint = "the list of what is left says why"
+        if any(each.takes_force for each in plan.left):
+            hint += "; --force also deletes what is in use"
         raise IncompleteError(
-            f"undo left {count_of(len(plan.left), 'profile')} untouched",
-            hint="the list of what is left says why"
-            + "; --force also deletes what is in use" * any(each.takes_force for each in plan.left),
+            f"undo left {count_of(len(plan.left), 'profile')} untouched", hint=hint
         )
     return code

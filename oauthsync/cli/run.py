@@ -167,11 +167,13 @@ def _wrong_usage(error: click.ClickException) -> tuple[str, str, int]:
 
 def _meant(command: click.Command, path: str, word: str) -> str | None:
     """What a word may have been meant for that the command does not take."""
+    from shlex import quote
+
     if word.isdecimal() and command.name in _ABOUT_ONE:
         return f"`oauthsync {_ABOUT_ONE[command.name]} {word}` shows the one with that id"
+    if command.name == "check":
+        return f"it is about the folder; `oauthsync doctor {quote(word)}` is about one workspace"
     if any("--workspace" in each.opts for each in command.params):
-        from shlex import quote
-
         return f"a workspace is named by an option: `{path} --workspace {quote(word)}`"
     return None
 

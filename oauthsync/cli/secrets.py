@@ -15,15 +15,15 @@ from oauthsync.cli.common import (
     read_input,
 )
 from oauthsync.errors import StoreError, UsageError
-from oauthsync.text import count_of
+from oauthsync.text import count_of, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from oauthsync.backup import Backup
     from oauthsync.missing import MissingApp
     from oauthsync.secret import Secret
-    from oauthsync.sidecar import Entry, Key, Saved
+    from oauthsync.sidecar import Entry, Saved
     from oauthsync.strictjson import Json
 
 TOKEN_PROVIDERS = ("slack",)
@@ -64,8 +64,8 @@ def set_command(
             secret, token = _from_stdin()
         else:
             _open_first(backup)
-            secret, token = _asked(session, provider, client_id, with_token=with_token)
-        saved = _save(session, backup, [_entry(backup, provider, client_id, secret, token)])
+            secret, token = ask_for(session, provider, client_id, with_token=with_token)
+        saved = save(session, backup, [entry_of(backup, provider, client_id, secret, token)])
     session.report(
         lambda: {"provider": provider, "client_id": client_id, "replaced": bool(saved.replaced)},
         lambda _: "replaced" if saved.replaced else "stored",
@@ -96,22 +96,20 @@ def fill_command(session: Session, snapshot: str, workspace: str | None) -> None
 
 def _fill(session: Session, backup: "Backup", missing: "Sequence[MissingApp]") -> int:
     """Ask for each secret and store it; how many were stored."""
-    from oauthsync.secrets_file import some
-
     done: set[tuple[str, str]] = set()
     for number, app in enumerate(missing, 1):
         if app.key in done:
             continue
         session.interrupted = f"{len(done)} stored; call the same command again to go on"
-        names = some([profile.name for profile in app.profiles])
+        names = listed([profile.name for profile in app.profiles], 3)
         session.say(f"{number} of {len(missing)}, used by {names}")
-        secret, token = _asked(session, app.provider, app.client_id, with_token=False)
+        secret, token = ask_for(session, app.provider, app.client_id)
         if not secret:
             session.say("left out")
             continue
         apps = [app, *_also(session, app, [other for other in missing if other.key not in done])]
-        entries = [_entry(backup, each.provider, each.client_id, secret, token) for each in apps]
-        _save(session, backup, entries)
+        entries = [entry_of(backup, each.provider, each.client_id, secret, token) for each in apps]
+        save(session, backup, entries)
         done.update(entry.app for entry in entries)
     return len(done)
 
@@ -150,7 +148,7 @@ def load_command(session: Session, file: Path) -> None:
         if rows := parse_rows(text, name=name, now=timestamp(backup.clock.now())):
             if session.interactive:
                 _open_first(backup)
-            replaced = _save(session, backup, list(rows.values())).replaced
+            replaced = save(session, backup, list(rows.values())).replaced
         session.report(
             lambda: {"loaded": len(rows), "replaced": replaced},
             lambda _: f"{len(rows)} loaded, {replaced} of them replaced",
@@ -251,8 +249,6 @@ def _print_template(session: Session, missing: "Sequence[MissingApp]") -> None:
 @common_options
 def remove_command(session: Session, provider: str, client_id: str) -> None:
     """Remove the secrets of one app."""
-    from oauthsync import sidecar
-
     app = (provider, client_id)
     with session.backup() as backup:
         if app not in backup.sidecar.secrets().names():
@@ -260,7 +256,7 @@ def remove_command(session: Session, provider: str, client_id: str) -> None:
                 f"the sidecar has no secret for {provider} {client_id!r}",
                 hint="`oauthsync secrets list` shows what it has",
             )
-        saved = sidecar.update(backup.config.sidecar, backup.sidecar.key, [], remove=[app])
+        saved = save(session, backup, [], remove=[app])
     session.report(lambda: {"removed": saved.removed}, lambda _: "removed")
 
 
@@ -282,10 +278,9 @@ def rekey_command(session: Session, by_passphrase: bool, recipients: tuple[str, 
     with session.backup() as backup:
         chosen = () if by_passphrase else recipients or backup.config.recipients
         backup.sidecar.secrets()  # tried before a new passphrase is typed
-        sidecar.rekey(
+        opens = sidecar.rekey(
             backup.config.sidecar, backup.sidecar.key, chosen or backup.sidecar.new_passphrase()
         )
-        opens = not chosen or _is_held(backup.sidecar.key, chosen)
         configured = backup.config.unlock()
     how = (
         f"sealed to {count_of(len(chosen), 'recipient')}"
@@ -334,18 +329,6 @@ def _is_backup(folder: Path) -> bool:
     )
 
 
-def _is_held(key: "Key", recipients: "Sequence[str]") -> bool:
-    """Whether the identities at hand open what is sealed to these recipients."""
-    from oauthsync import age, sidecar
-
-    own = (
-        {str(one.recipient) for one in key.identities}
-        if isinstance(key, sidecar.IdentityKey)
-        else set()
-    )
-    return any(str(age.parse_recipient(recipient)) in own for recipient in recipients)
-
-
 def _needs_a_person(session: Session, instead: str) -> None:
     if not session.interactive:
         raise UsageError("nobody is there to type a secret", hint=instead)
@@ -366,9 +349,10 @@ def _missing(
     return missing_apps(backup.snapshots().profiles(found), backup.sidecar.apps())
 
 
-def _asked(
-    session: Session, provider: str, client_id: str, *, with_token: bool
+def ask_for(
+    session: Session, provider: str, client_id: str, *, with_token: bool = False
 ) -> "tuple[Secret, Secret | None]":
+    """Ask for an app's client secret and, where there may be one, its token."""
     secret = session.ask_secret(f"Client secret of {provider} {client_id}")
     if not secret or not (with_token or provider in TOKEN_PROVIDERS):
         return secret, None
@@ -395,16 +379,23 @@ def _from_stdin() -> "tuple[Secret, Secret | None]":
     return Secret(secret), Secret(token) if token else None
 
 
-def _entry(
+def entry_of(
     backup: "Backup", provider: str, client_id: str, secret: "Secret", token: "Secret | None"
 ) -> "Entry":
+    """What is filed for an app now."""
     from oauthsync.clock import timestamp
     from oauthsync.sidecar import Entry
 
     return Entry(provider, client_id, secret, token, timestamp(backup.clock.now()))
 
 
-def _save(session: Session, backup: "Backup", entries: "Sequence[Entry]") -> "Saved":
+def save(
+    session: Session,
+    backup: "Backup",
+    entries: "Sequence[Entry]",
+    remove: "Collection[tuple[str, str]]" = (),
+) -> "Saved":
+    """Update the sidecar; a warning where it is sealed to whom [secrets] does not name."""
     from oauthsync import sidecar
 
     if backup.config.recipients and backup.sidecar.exists:
@@ -414,7 +405,11 @@ def _save(session: Session, backup: "Backup", entries: "Sequence[Entry]") -> "Sa
                 " if nobody of you added it, somebody has replaced the file"
             )
     return sidecar.update(
-        backup.config.sidecar, backup.sidecar.key, entries, recipients=backup.config.recipients
+        backup.config.sidecar,
+        backup.sidecar.key,
+        entries,
+        remove=remove,
+        recipients=backup.config.recipients,
     )
 
 

@@ -44,14 +44,15 @@ class Session:
         from oauthsync.progress import Pace, progress_on
 
         def pace(name: str) -> Pace:
-            quota = backup.workspace(name).requests_per_minute
-            return Pace(quota, backup.expected.get(name, 0))
+            return Pace(backup.requests_per_minute[name], backup.expected.get(name, 0))
 
         if not self.folder.is_dir():
             raise UsageError(
                 f"there is no backup folder {self.folder}", hint="create it, or check --dir"
             )
-        self._progress = progress_on(sys.stderr, pace, quiet=self.quiet, verbose=self.verbose)
+        self._progress = progress_on(
+            sys.stderr, pace, terminal.columns, quiet=self.quiet, verbose=self.verbose
+        )
         backup = Backup(
             self.folder,
             listener=self._listen,
@@ -178,7 +179,9 @@ class Session:
         self.wipe_progress()
         while (typed := terminal.ask_hidden(prompt)) != typed.strip():
             # It came along with a copied value far more often than it belongs to it.
-            terminal.tell_again("it begins or ends with white space (--stdin takes it as it is)")
+            terminal.tell_again(
+                "it begins or ends with white space (`oauthsync secrets set --stdin` takes it so)"
+            )
         return Secret(typed)
 
     def confirm(self, question: str) -> bool:

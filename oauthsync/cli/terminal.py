@@ -62,11 +62,21 @@ def wants_color(stream: _Stream) -> bool:
     return is_terminal(stream) and not forbidden
 
 
-def width(stream: _Stream) -> int | None:
-    """How many columns a terminal has; None where the stream is none and nothing is shortened."""
-    from shutil import get_terminal_size
+def columns(stream: _Stream) -> int:
+    """How many columns a terminal has, or COLUMNS says; 80 where neither is known.
 
-    return get_terminal_size().columns if is_terminal(stream) else None
+    Not from shutil, as click does it: that asks stdout alone, and takes long to import.
+    """
+    try:
+        told = max(int(os.environ.get("COLUMNS") or 0), 0)
+        return told or os.get_terminal_size(stream.fileno() if stream else -1).columns or 80
+    except (ValueError, OSError):
+        return 80
+
+
+def width(stream: _Stream) -> int | None:
+    """As `columns`; None where the stream is no terminal, and nothing is shortened."""
+    return columns(stream) if is_terminal(stream) else None
 
 
 def somebody_there() -> bool:

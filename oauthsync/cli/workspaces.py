@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from oauthsync.backup import Backup
     from oauthsync.config import Workspace
     from oauthsync.diagnosis import Check
-    from oauthsync.init import Answers, Setting
+    from oauthsync.init import Setting, Setup
     from oauthsync.sources import Source, SourceError
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def init_command(session: Session, no_check: bool, **options: Any) -> None:
 
     session.interrupted = "nothing was written"
     with session.backup() as backup:
-        if (file := backup.folder / init.FILE).exists() or file.is_symlink():
+        if (file := backup.config.file).exists() or file.is_symlink():
             raise _there_already(backup, options)
         answers = _answers(session, backup, options)
         workspace = init.check(answers, backup.folder, backup.config.sources)
@@ -80,6 +80,7 @@ def init_command(session: Session, no_check: bool, **options: Any) -> None:
 def _there_already(backup: "Backup", options: dict[str, Any]) -> FileError:
     """What a person can do where there is a file; UsageError where that does not parse."""
     from oauthsync import init
+    from oauthsync.config import TOKEN_KEYS
 
     config = backup.config
     name = options["workspace"] or "prod"
@@ -91,7 +92,7 @@ def _there_already(backup: "Backup", options: dict[str, Any]) -> FileError:
     lines = init.block(
         name,
         options["region"] or options["url"] or "eu",
-        _setting(backup, options, init.TOKEN_KEYS),
+        _setting(backup, options, TOKEN_KEYS),
     )
     return FileError(
         f"{config.file} is there already",
@@ -99,13 +100,15 @@ def _there_already(backup: "Backup", options: dict[str, Any]) -> FileError:
     )
 
 
-def _answers(session: Session, backup: "Backup", options: dict[str, Any]) -> "Answers":
+def _answers(session: Session, backup: "Backup", options: dict[str, Any]) -> "Setup":
     """The options and, for what they leave open, the answers of a person."""
     from oauthsync import init
+    from oauthsync.config import TOKEN_KEYS
+    from oauthsync.unlock import UNLOCK_KEYS
 
     place = _only_one(options, ("region", "url"))
-    token = _setting(backup, options, init.TOKEN_KEYS)
-    unlock = _setting(backup, options, init.UNLOCK_KEYS)
+    token = _setting(backup, options, TOKEN_KEYS)
+    unlock = _setting(backup, options, UNLOCK_KEYS)
     name = options["workspace"]
     if not session.interactive:
         if name is None or place is None or token is None:
@@ -119,16 +122,16 @@ def _answers(session: Session, backup: "Backup", options: dict[str, Any]) -> "An
                 "nobody is there to be asked for what no option says",
                 hint=f"give {', and '.join(missing)}",
             )
-        return init.Answers(name, options[place], token, unlock, options["recipients"])
+        return init.Setup(name, options[place], token, unlock, options["recipients"])
     name = name or _ask("What to call the workspace", "dev", init.check_name)
     where = options[place] if place else _ask_place()
     token = token or _ask_token(backup, name)
     _warn_where_unset(session, init.check_token(token, backup.folder, backup.config.sources))
     unlock = unlock or _ask_unlock(backup, options["recipients"])
-    return init.Answers(name, where, token, unlock, options["recipients"])
+    return init.Setup(name, where, token, unlock, options["recipients"])
 
 
-def _only_one(options: dict[str, Any], keys: Sequence[str]) -> str | None:
+def _only_one(options: dict[str, Any], keys: Iterable[str]) -> str | None:
     given = [key for key in keys if options[key] is not None]
     if len(given) > 1:
         names = " and ".join("--" + key.replace("_", "-") for key in given)
@@ -136,7 +139,7 @@ def _only_one(options: dict[str, Any], keys: Sequence[str]) -> str | None:
     return given[0] if given else None
 
 
-def _setting(backup: "Backup", options: dict[str, Any], keys: Sequence[str]) -> "Setting | None":
+def _setting(backup: "Backup", options: dict[str, Any], keys: Iterable[str]) -> "Setting | None":
     from oauthsync import init
 
     key = _only_one(options, keys)
@@ -231,7 +234,7 @@ def _ask(question: str, default: str | None, check: Callable[[str], T]) -> T:
         try:
             return check(line.strip() or default or "")
         except OauthsyncError as error:
-            terminal.tell_again(f"{error}" + f" ({error.hint})" * bool(error.hint))
+            terminal.tell_again(f"{error} ({error.hint})" if error.hint else str(error))
 
 
 def _try(session: Session, backup: "Backup", workspace: "Workspace") -> bool:

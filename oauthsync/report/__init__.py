@@ -3,7 +3,7 @@
 `facts.gather` reads the folder, `page.render` makes the page. The same facts give the same bytes.
 """
 
-from oauthsync.report.facts import Report, gather
+from oauthsync.report.facts import Facts, gather
 from oauthsync.report.page import render
 
-__all__ = ["Report", "gather", "render"]
+__all__ = ["Facts", "gather", "render"]

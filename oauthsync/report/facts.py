@@ -113,7 +113,7 @@ class Repoint:
 
 
 @dataclass(frozen=True)
-class Report:
+class Facts:
     """All facts at one time, `now` in seconds since the epoch; runs are the newest first."""
 
     now: float
@@ -123,7 +123,7 @@ class Report:
     repoints: tuple[Repoint, ...]
 
 
-def gather(backup: Backup, now: float) -> Report:
+def gather(backup: Backup, now: float) -> Facts:
     """The facts of a backup folder.
 
     A sidecar that is absent or does not open is one of them. Raises StoreError where the database
@@ -139,7 +139,7 @@ def gather(backup: Backup, now: float) -> Report:
     sidecar = _sidecar(backup, used)
     apps = None if sidecar.state == "closed" else {secret.app for secret in sidecar.secrets}
     runs = [(run, backup.journal().steps(run.id)) for run in backup.journal().runs()]
-    return Report(
+    return Facts(
         now=now,
         sidecar=sidecar,
         workspaces=tuple(

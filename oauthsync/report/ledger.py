@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from oauthsync.report.facts import FiledSecret, Repoint, Report, RunFacts, Sidecar
+from oauthsync.report.facts import Facts, FiledSecret, Repoint, RunFacts, Sidecar
 from oauthsync.report.markup import Content, Markup, element, join
 from oauthsync.report.parts import (
     NONE,
@@ -11,11 +11,11 @@ from oauthsync.report.parts import (
     folded,
     moment,
     name,
-    quantity,
     section,
     when,
     word,
 )
+from oauthsync.text import count_of
 
 BAR = 60
 """Units that the oldest secret's age is drawn with."""
@@ -24,7 +24,7 @@ BAR = 60
 def secrets(sidecar: Sidecar, now: float) -> Markup:
     """How old each secret is."""
     said = {
-        "open": f"{quantity(len(sidecar.secrets), 'secret')} in the sidecar, the oldest first.",
+        "open": f"{count_of(len(sidecar.secrets), 'secret')} in the sidecar, the oldest first.",
         "closed": f"The sidecar did not open: {sidecar.why}.",
         "absent": "There is no sidecar.",
     }
@@ -66,7 +66,7 @@ def _seconds(secret: FiledSecret, now: float) -> float:
     return 0.0 if at is None else max(0.0, now - at)
 
 
-def runs(report: Report) -> Markup:
+def runs(report: Facts) -> Markup:
     """What was written to workspaces, and what is left to do by hand."""
     return section(
         "runs",

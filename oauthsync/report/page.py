@@ -13,12 +13,14 @@ from importlib.resources import files
 from oauthsync import __version__
 from oauthsync.clock import timestamp
 from oauthsync.report import ledger, workspaces
-from oauthsync.report.facts import Report, Sidecar, WorkspaceFacts
+from oauthsync.report.facts import Facts, Sidecar, WorkspaceFacts
 from oauthsync.report.markup import Content, Markup, element, raw
-from oauthsync.report.parts import NONE, age, command, name, quantity, section, table, when
+from oauthsync.report.parts import NONE, age, command, name, section, table, when
+from oauthsync.runs import UNFINISHED
+from oauthsync.text import count_of
 
 
-def render(report: Report) -> str:
+def render(report: Facts) -> str:
     """The page."""
     style = files("oauthsync.report").joinpath("style.css").read_text("utf-8")
     head = element(
@@ -41,7 +43,7 @@ def _policy(style: str) -> str:
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
-def _header(report: Report) -> Markup:
+def _header(report: Facts) -> Markup:
     said = (
         "Custom OAuth profiles, as the backup folder knew them at ",
         when(timestamp(report.now)),
@@ -58,7 +60,7 @@ def _footer() -> Markup:
     return element("footer", element("p", said))
 
 
-def _sections(report: Report) -> Iterator[Markup]:
+def _sections(report: Facts) -> Iterator[Markup]:
     yield _glance(report)
     span = workspaces.span(report)
     for number, workspace in enumerate(report.workspaces, start=1):
@@ -74,7 +76,7 @@ def _anchor(number: int) -> str:
 # --- at a glance --------------------------------------------------------------------------------
 
 
-def _glance(report: Report) -> Markup:
+def _glance(report: Facts) -> Markup:
     found = [element("li", *finding) for finding in _findings(report)]
     return section(
         "glance",
@@ -88,7 +90,7 @@ def _glance(report: Report) -> Markup:
     )
 
 
-def _findings(report: Report) -> Iterator[Sequence[Content]]:
+def _findings(report: Facts) -> Iterator[Sequence[Content]]:
     """What needs somebody's attention."""
     match report.sidecar:
         case Sidecar("absent"):
@@ -100,21 +102,21 @@ def _findings(report: Report) -> Iterator[Sequence[Content]]:
         for finding in _workspace_findings(workspace):
             yield (link, *finding)
     for run in (each.run for each in report.runs):
-        if run.state in ("running", "incomplete"):
+        if run.state in UNFINISHED:
             state = "incomplete" if run.state == "incomplete" else "under way, or was cut off"
             yield f"Run {run.id} is {state}: ", command(f"resume {run.id}")
     if due := sum(each.is_due for each in report.repoints):
-        yield element("a", quantity(due, "profile"), href="#repoint"), " still to be re-pointed."
+        yield element("a", count_of(due, "profile"), href="#repoint"), " still to be re-pointed."
 
 
 def _workspace_findings(workspace: WorkspaceFacts) -> Iterator[Sequence[Content]]:
     if workspace.latest is None:
         yield (" was never exported.",)
     if workspace.restorable and workspace.restorable.lacking:
-        yield (f": {quantity(workspace.restorable.lacking, 'profile')} could not be restored.",)
+        yield (f": {count_of(workspace.restorable.lacking, 'profile')} could not be restored.",)
     newest = workspace.changes[0] if workspace.changes else None
     if newest and newest.snapshot == workspace.latest and newest.difference.removed:
-        gone = quantity(len(newest.difference.removed), "profile")
+        gone = count_of(len(newest.difference.removed), "profile")
         before = newest.before.id
         yield (
             f": the newest export lacks {gone} of snapshot {before}. ",
@@ -122,7 +124,7 @@ def _workspace_findings(workspace: WorkspaceFacts) -> Iterator[Sequence[Content]
         )
 
 
-def _overview(report: Report) -> Markup:
+def _overview(report: Facts) -> Markup:
     return table(
         "Workspaces, and what could be restored today",
         ("Workspace", "#Profiles", "Last export", "#Age", "#Restorable", "#Not restorable"),

@@ -6,6 +6,7 @@ from itertools import islice
 
 from oauthsync.clock import timestamp
 from oauthsync.report.markup import Content, Markup, element
+from oauthsync.text import count_of
 
 ROWS = 100
 """Rows of a table that are shown."""
@@ -99,11 +100,6 @@ def clipped(text: str, limit: int = CLIP) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def quantity(count: int, noun: str) -> str:
-    """A count of things with a regular plural."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 # --- times --------------------------------------------------------------------------------------
 
 
@@ -133,4 +129,4 @@ def age(text: str, now: float) -> str:
     if at is None or at > now:
         return NONE
     hours = int((now - at) // 3600)
-    return quantity(hours, "hour") if hours < 48 else quantity(hours // 24, "day")
+    return count_of(hours, "hour") if hours < 48 else count_of(hours // 24, "day")

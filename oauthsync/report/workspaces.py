@@ -6,7 +6,7 @@ from itertools import islice
 from oauthsync.missing import MissingApp
 from oauthsync.profiles import Change, Difference, Profile
 from oauthsync.report.chart import Point, Span, draw
-from oauthsync.report.facts import Report, Restorable, Sidecar, WorkspaceFacts
+from oauthsync.report.facts import Facts, Restorable, Sidecar, WorkspaceFacts
 from oauthsync.report.markup import Content, Markup, element, join
 from oauthsync.report.parts import (
     NONE,
@@ -17,19 +17,19 @@ from oauthsync.report.parts import (
     folded,
     moment,
     name,
-    quantity,
     section,
     when,
     word,
 )
 from oauthsync.snapshots import LogEntry, Snapshot
 from oauthsync.strictjson import write
+from oauthsync.text import count_of
 
 ENTRIES = 20
 """Exports with changes that are shown, and names in one list."""
 
 
-def span(report: Report) -> Span:
+def span(report: Facts) -> Span:
     """The span of time that all charts show.
 
     It goes up to now, and not to the last export: a backup that stopped is to be seen.
@@ -38,7 +38,7 @@ def span(report: Report) -> Span:
     return Span(min(known, default=report.now), max([report.now, *known]))
 
 
-def describe(anchor: str, workspace: WorkspaceFacts, shown: Span, report: Report) -> Markup:
+def describe(anchor: str, workspace: WorkspaceFacts, shown: Span, report: Facts) -> Markup:
     """The section of one workspace."""
     title, address = name(workspace.name), name(workspace.url or "")
     latest = workspace.latest
@@ -51,7 +51,7 @@ def describe(anchor: str, workspace: WorkspaceFacts, shown: Span, report: Report
         element("p", address, class_="address"),
         element(
             "p",
-            f"{quantity(latest.profiles, 'profile')} at ",
+            f"{count_of(latest.profiles, 'profile')} at ",
             when(latest.taken_at),
             f" (snapshot {latest.id}).",
         ),
@@ -82,7 +82,7 @@ def _figure(anchor: str, workspace: WorkspaceFacts, shown: Span) -> Content:
     if not points:
         return ""
     counts = [point.profiles for point in points]
-    exports = quantity(len(points), "export")
+    exports = count_of(len(points), "export")
     about = (
         f"{exports}: {counts[0]} profiles at first ({day(points[0].at)}), {counts[-1]} at last"
         f" ({day(points[-1].at)}), at least {min(counts)}, at most {max(counts)}."
@@ -113,7 +113,7 @@ def _restorable(found: Restorable | None, latest: Snapshot, sidecar: Sidecar) ->
         return element("p", f"That is not known: {sidecar.why}.")
     without = len(found.without_client_id)
     lacking = found.lacking - without
-    said = [f"{len(found.ready)} of {quantity(latest.profiles, 'profile')} could"]
+    said = [f"{len(found.ready)} of {count_of(latest.profiles, 'profile')} could"]
     said += [f"{lacking} lack their client secret"] if lacking else []
     said += [f"{without} have no client id in the backup"] if without else []
     way = (command(f"secrets fill {latest.id}"), " asks for what is missing.") if lacking else ()
@@ -176,7 +176,7 @@ def _changes(workspace: WorkspaceFacts) -> Iterable[Content]:
         yield _entry(workspace, entry)
     hidden = len(workspace.changes) - ENTRIES
     if hidden > 0:
-        yield element("p", f"… and {quantity(hidden, 'older change')}: ", command("log"))
+        yield element("p", f"… and {count_of(hidden, 'older change')}: ", command("log"))
 
 
 def _entry(workspace: WorkspaceFacts, entry: LogEntry) -> Markup:
@@ -218,5 +218,5 @@ def _changed(change: Change) -> Markup:
         told += ["; " if told else " ", clipped(field), ": ", code(write(old))]
         told += [" → ", code(write(new))]
     hidden = len(fields) - ENTRIES
-    more = f" and {quantity(hidden, 'field')} more" if hidden > 0 else ""
+    more = f" and {count_of(hidden, 'field')} more" if hidden > 0 else ""
     return join(_described(change.new), *told, more)
