@@ -66,6 +66,7 @@ class Tally:
     requests: int = 0
     crashes: int = 0
     kills: int = 0
+    restarts: int = 0
     undone: int = 0
     adopted: int = 0
     faults: Counter[str] = field(default_factory=Counter)
@@ -73,7 +74,8 @@ class Tally:
     report: str = ""
 
     def add(self, other: "Tally") -> None:
-        for name in ("rounds", "requests", "crashes", "kills", "undone", "adopted"):
+        names = ("rounds", "requests", "crashes", "kills", "restarts", "undone", "adopted")
+        for name in names:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.faults += other.faults
         self.broken += other.broken
@@ -193,6 +195,10 @@ class Round:
                 world.sandbox.faults = []
                 return
             world.clock.sleep(self.rng.choice((0.0, 1.0, 20.0, 100.0)))
+            if self.rng.random() < 0.1:  # the machine is started anew
+                world.timeline = f"start {number}"
+                self.tally.restarts += 1
+                self.log.append(world.timeline)
         self.log.append(f"{what} never ends")
         self.tally.broken["loss"] += 1
 
@@ -350,6 +356,7 @@ def table(total: Tally, seconds: float) -> str:
         ("requests", total.requests),
         ("crashes", total.crashes),
         ("processes killed", total.kills),
+        ("machine restarts", total.restarts),
         ("undone again", total.undone),
         ("steps adopted", total.adopted),
         ("faults", total.faults.total()),
