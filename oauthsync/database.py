@@ -114,6 +114,12 @@ def writing(database: Database, *, keep: bool = True) -> Iterator[sqlite3.Connec
         yield connection
 
 
+def inserted(cursor: sqlite3.Cursor) -> int:
+    """The id of the row that was just inserted."""
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
 @contextmanager
 def _used_alone(database: Database) -> Iterator[sqlite3.Connection]:
     with _in_use:

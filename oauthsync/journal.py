@@ -16,7 +16,7 @@ from sqlite_utils import Database
 
 from oauthsync import strictjson
 from oauthsync.clock import timestamp
-from oauthsync.database import reading, writing
+from oauthsync.database import inserted, reading, writing
 from oauthsync.errors import StoreError
 from oauthsync.group_commit import GroupCommit
 from oauthsync.runs import (
@@ -112,7 +112,7 @@ class Journal:
 
         def work(connection: sqlite3.Connection) -> int:
             row = (step.id, _METHODS[step.action], timestamp(now), began.timeline, began.seconds)
-            return _inserted(
+            return inserted(
                 connection.execute(
                     "INSERT INTO calls (step_id, method, began_at, timeline, began, outcome)"
                     " VALUES (?, ?, ?, ?, ?, 'intent')",
@@ -295,7 +295,7 @@ def _run_of_plan(connection: sqlite3.Connection, plan_id: str) -> tuple[int, Run
 
 
 def _insert_run(connection: sqlite3.Connection, run: NewRun, now: float) -> int:
-    return _inserted(
+    return inserted(
         connection.execute(
             "INSERT INTO runs (kind, target_id, source_id, snapshot_id, safety_snapshot_id,"
             " undoes_run, started_at, state, plan_id, fingerprint, report) VALUES (?,"
@@ -342,11 +342,6 @@ def _end_step(connection: sqlite3.Connection, step: int, ending: Ending) -> None
 
 def _mark_undone(connection: sqlite3.Connection, run: int | None) -> None:
     connection.execute("UPDATE runs SET state = 'undone' WHERE id = ?", (run,))
-
-
-def _inserted(cursor: sqlite3.Cursor) -> int:
-    assert cursor.lastrowid is not None
-    return cursor.lastrowid
 
 
 def _run(row: Sequence[Any]) -> Run:

@@ -32,7 +32,7 @@ class Prepared:
     plan_id: str | None = None
 
 
-class Sidecar:
+class KnownSecrets:
     """The sidecar, opened when it is first needed, and once: it takes a second, or a person.
 
     As a container it holds the apps whose secret is at hand.
@@ -66,7 +66,7 @@ def prepare(
     snapshot = backup.find(selector, source)
     workspace = backup.workspace(target or snapshot.workspace)
     listing = backup.live(workspace)
-    return prepare_for(backup, snapshot, workspace, listing, options, Sidecar(backup))
+    return prepare_for(backup, snapshot, workspace, listing, options, KnownSecrets(backup))
 
 
 def prepare_for(

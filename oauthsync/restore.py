@@ -21,8 +21,8 @@ from oauthsync.locks import TargetLock
 from oauthsync.plan import Options, Plan
 from oauthsync.plan_file import SavedPlan
 from oauthsync.preparing import (
+    KnownSecrets,
     Prepared,
-    Sidecar,
     prepare,
     prepare_for,
     save,
@@ -94,7 +94,7 @@ class Session:
         self._width = width
         self._snapshots = backup.snapshots()
         self._journal = backup.journal()
-        self._sidecar = Sidecar(backup)
+        self._sidecar = KnownSecrets(backup)
         self._target = Target(
             api, self._journal, self._snapshots, listener=backup.listener, steady=steady
         )

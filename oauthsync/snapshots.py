@@ -21,7 +21,7 @@ from sqlite_utils import Database
 
 from oauthsync import checks, profiles, retention, versions
 from oauthsync.checks import Vanished
-from oauthsync.database import reading, writing
+from oauthsync.database import inserted, reading, writing
 from oauthsync.errors import StoreError, UsageError
 from oauthsync.profiles import Difference, Profile
 from oauthsync.retention import Policy
@@ -338,7 +338,7 @@ def _workspace_id(connection: sqlite3.Connection, listing: Listing) -> int:
         "SELECT id, url, user_id FROM workspaces WHERE name = ?", (listing.workspace,)
     ).fetchone()
     if row is None:
-        return _inserted(
+        return inserted(
             connection.execute(
                 "INSERT INTO workspaces (name, url, user_id) VALUES (?, ?, ?)",
                 (listing.workspace, listing.url, listing.user_id),
@@ -363,7 +363,7 @@ def _last_export(connection: sqlite3.Connection, workspace_id: int) -> int | Non
 def _insert_snapshot(
     connection: sqlite3.Connection, workspace_id: int, listing: Listing, kind: Kind
 ) -> int:
-    return _inserted(
+    return inserted(
         connection.execute(
             "INSERT INTO snapshots (workspace_id, taken_at, kind, profiles, added, changed,"
             " removed, requests, listings, digest) VALUES (?, ?, ?, ?, 0, 0, 0, ?, ?, ?)",
@@ -378,11 +378,6 @@ def _insert_snapshot(
             ),
         )
     )
-
-
-def _inserted(cursor: sqlite3.Cursor) -> int:
-    assert cursor.lastrowid is not None
-    return cursor.lastrowid
 
 
 # --- removing -----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from oauthsync.runs import Ending, OpenCall, Run
 from oauthsync.snapshots import Listing, Snapshots
 from oauthsync.steady import Moment, Steady, steady
 
-PATIENCE = 5.0
+GRACE = 5.0
 """Seconds beyond the server's own timeout until a call is over: for its way to the server."""
 
 LATE = 60.0
@@ -118,7 +118,7 @@ class Target:
     @property
     def _over(self) -> float:
         """Seconds after which the server can no longer be working on a call."""
-        return self.api.server_timeout + PATIENCE
+        return self.api.server_timeout + GRACE
 
     def _wait_for_open_calls(self) -> None:
         began = self.journal.open_since(self.api.workspace, self.api.url)

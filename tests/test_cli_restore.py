@@ -584,7 +584,7 @@ def test_what_was_adopted_with_other_data_is_mended_by_an_update(desk: Desk, los
 def test_an_adopted_profile_is_reported_as_one(
     desk: Desk, loss: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oauthsync.target.PATIENCE", 0.0)
+    monkeypatch.setattr("oauthsync.target.GRACE", 0.0)
     desk.sandbox.faults = [Fault("reset-after-apply", on="POST", times=1)]
     answer = desk.done("import", "--yes")
     assert answer["created"][0]["adopted"] is True
