@@ -92,17 +92,18 @@ def check_token(token: Setting, folder: Path, sources: Sources) -> Source:
 
 def check_unlock(
     setting: Setting | None, recipients: Sequence[str], folder: Path, sources: Sources
-) -> None:
-    """Refuse a way to open the sidecar that is none. Raises UsageError, KeyFormatError."""
+) -> unlock.Unlock | None:
+    """The way to open the sidecar, if any. Raises UsageError, KeyFormatError."""
     values: dict[str, object] = {"recipients": list(recipients)}
     if setting is not None:
         values[setting.key] = _utf8(setting)
-    unlock.from_table(Table(folder / FILE, ("secrets",), values), sources)
+    found, _ = unlock.from_table(Table(folder / FILE, ("secrets",), values), sources)
     if recipients:
         from oauthsync import age
 
         for recipient in recipients:
             age.parse_recipient(recipient)
+    return found
 
 
 def _utf8(setting: Setting) -> str:

@@ -49,6 +49,11 @@ def columns(
     ]
 
 
+def fit(rows: Sequence[Sequence[str]], room: int) -> bool:
+    """Whether all rows fit into `room` columns as they are."""
+    return not rows or _total(_widths(rows)) <= room
+
+
 def without_room(
     rows: Sequence[Sequence[str]], room: int, spare: Sequence[int], free: Collection[int]
 ) -> set[int]:

@@ -31,7 +31,7 @@ def plan(prepared: "Prepared", *, verbose: bool = False) -> str:
             "",
             f"From snapshot {snapshot.id} of {code(snapshot.workspace)}, taken {snapshot.taken_at}:"
             f" **{summary(made.summary)}**",
-            *(line for told in to_choose_again(prepared) for line in ("", told)),
+            *(line for told in to_choose_again(prepared, code) for line in ("", told)),
             *_cautions(made.cautions),
             *_table(shown),
             "",

@@ -4,6 +4,7 @@ Whoever watches may go at any time: a line that cannot be written stops nothing.
 """
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -19,6 +20,9 @@ WINDOW = 60.0
 
 NOTABLE = 5.0
 """Seconds of waiting that are worth a line where there is no terminal."""
+
+BRIEF = 1.0
+"""Seconds of waiting that are worth one with `verbose`."""
 
 EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
@@ -127,7 +131,7 @@ def describe_all(jobs: Mapping[str, Job], now: float, pace_of: PaceOf) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    return f"{math.ceil(seconds)} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 class Progress:
@@ -160,7 +164,7 @@ class _Shown(Progress):
 
 
 class PlainLines(_Shown):
-    """A line now and then, and for each long wait; with `verbose`, for everything."""
+    """A line now and then, and for each long wait; with `verbose`, for all but brief waits."""
 
     def __init__(
         self, stream: TextIO, pace_of: PaceOf, now: Now = time.monotonic, *, verbose: bool
@@ -174,8 +178,10 @@ class PlainLines(_Shown):
         with self._lock:
             job = self._take(event)
             now = self._now()
-            is_long_wait = isinstance(event, Waiting) and event.seconds >= NOTABLE
-            if not (self._verbose or is_long_wait or now - self._told >= EVERY):
+            is_notable = self._verbose
+            if isinstance(event, Waiting):
+                is_notable = event.seconds >= (BRIEF if self._verbose else NOTABLE)
+            if not (is_notable or now - self._told >= EVERY):
                 return
             self._told = now
             line = job.describe(now, self._pace_of)

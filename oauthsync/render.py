@@ -5,15 +5,15 @@ their counts, and shortened on a terminal only: a pipe gets all of it, and so do
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 import click
 
 from oauthsync import strictjson
-from oauthsync.layout import cell, columns, without_room
+from oauthsync.layout import cell, columns, fit, without_room
 from oauthsync.text import count_of, inline
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ FOLD = 20
 MAX_VALUE = 200
 """Characters of a JSON value that are shown."""
 
-_IDS, _USES = 1, 2
-"""The columns of a line with the ids of a profile, and with its uses where it is in use."""
+_IDS = 1
+"""The column of a line with the ids of a profile."""
 
 _FREE = (("client id",), ("name", "error"))
 """The columns that are shortened first: free text, while the others say what a row is about."""
@@ -87,6 +87,7 @@ class Renderer:
         self._color = color
         self._verbose = verbose
         self._width = None if verbose else width
+        self._room = None if self._width is None else self._width - len("  + ")
         self._folds = self._width is not None
 
     # --- listings -------------------------------------------------------------------------------
@@ -149,16 +150,14 @@ class Renderer:
         kinds: Sequence[str],
         line_at: Callable[[int], Line],
         first: Container[int] = (),
-        whole: Collection[int] = (_IDS,),
     ) -> list[str]:
         """As `lines`, of which only those that are shown are made: those of `first` before all.
 
-        The columns that are `whole` are not shortened while there is another one to shorten.
+        The ids are not shortened while there is another column to shorten.
         """
         indices, hidden = self._folded(kinds, first)
         shown = [line_at(index) for index in indices]
-        room = None if self._width is None else self._width - len("  + ")
-        texts = iter(columns([line.cells for line in shown], room, whole=whole))
+        texts = iter(columns([line.cells for line in shown], self._room, whole=(_IDS,)))
         told = []
         for group, members in groupby(shown, key=lambda line: line.group):
             if group:
@@ -239,8 +238,7 @@ class Renderer:
                 bold=True,
             )
             + f"\n{self.difference(entry.difference)}"
-            + f"\nsnapshot {entry.before.id} still has what is gone"
-            * bool(entry.difference.removed)
+            + f"\nsnapshot {entry.before.id} has what was removed" * bool(entry.difference.removed)
             for entry in entries
         ]
         since = [
@@ -300,15 +298,17 @@ class Renderer:
         words = {"create": "created", "update": "updated", "delete": "deleted"}
         done = Counter(words[step.action] for step in report.steps if step.is_done)
         adopted = [step for step in report.steps if step.state == "adopted"]
-        found = sum(step.error is not None for step in adopted)
         failed = [_failed_line(step) for step in report.steps if not step.is_done]
         verified = bool(report.run.verified)
         told = f"run {report.run.id} in {inline(report.run.target)}: {counted(done)}"
         told += " and verified" if done and verified else ""
-        if answered := len(adopted) - found:
-            told += f" ({answered} of them adopted: the call got no answer, but was carried out)"
-        if found:
-            told += f" ({found} of them adopted: somebody else, or another run, may have done it)"
+        if adopted:
+            by_others = sum(step.error is not None for step in adopted)
+            ways = {
+                "whose call got no answer, but was carried out": len(adopted) - by_others,
+                "that somebody else, or another run, may have made": by_others,
+            }
+            told += f" ({len(adopted)} of them adopted: {counted(ways)})"
         if failed:
             told += f", {len(failed)} not done"
         told += "" if verified else ", NOT verified"
@@ -326,8 +326,10 @@ class Renderer:
             f"still to be done by hand: choose the new profile in each {where}, and assign it to"
             " each Embedded customer"
         )
-        kinds = [line.kind for line in lines]
-        return "\n".join([head, *self._lines(kinds, lines.__getitem__, whole=(_IDS, _USES))])
+        if self._room is not None and not fit([line.cells for line in lines], self._room):
+            # Neither is to be shortened while there is another line to put the uses on.
+            lines = [replace(line, cells=line.cells[:2], details=line.cells[2:]) for line in lines]
+        return "\n".join([head, *self.lines(lines)])
 
     def _styled(self, text: str, color: str | None = None, *, bold: bool = False) -> str:
         return click.style(text, fg=color, bold=bold or None) if self._color else text
@@ -407,22 +409,27 @@ def _uses(count: "Json", noun: str) -> str:
     return f"{inline(strictjson.write(count))} {noun}s"
 
 
-def to_choose_again(prepared: "Prepared") -> list[str]:
-    """That profiles in use get new ids, which has a person at work afterwards; or nothing."""
+def to_choose_again(prepared: "Prepared", shown: Callable[[str], str] = inline) -> list[str]:
+    """That profiles in use get new ids, which has a person at work afterwards; or nothing.
+
+    `shown` is how a name from outside is shown.
+    """
     uses = [step.source_uses for step in prepared.plan.in_use]
     if not uses:
         return []
     known = sum(each or 0 for each in uses)
-    are = "is in use" if len(uses) == 1 else "are in use"
+    one = ("is", "one has", "its")
+    are, ones_have, their = one if len(uses) == 1 else ("are", "ones have", "their")
     if None in uses:
-        are = "are, or may be, in use" if known else "may be in use"
+        are = "are, or may be," if known else "may be"
+    told = f"{len(uses)} of those to create {are} in use"
+    where = ""
+    if not prepared.same_workspace:
+        told += f" in {shown(prepared.snapshot.workspace)}"
+        where = f", in what takes {their} place in the target"
     if known:
-        are += f" by {known}{' or more' if None in uses else ''} connections and customers"
-    where = "" if prepared.same_workspace else ", in what takes their place in the target"
-    return [
-        f"{len(uses)} of those to create {are}: the new ones have to be chosen by hand"
-        f" afterwards{where}"
-    ]
+        told += f" by {known}{' or more' if None in uses else ''} connections and customers"
+    return [f"{told}: the new {ones_have} to be chosen by hand afterwards{where}"]
 
 
 def summary(counts: Mapping[str, int]) -> str:

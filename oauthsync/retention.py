@@ -33,7 +33,7 @@ class Policy:
             raise UsageError(f"a policy cannot keep {min(counts)} snapshots")
         if not any(counts):
             raise UsageError(
-                "this policy would keep nothing",
+                "no rule says what to keep",
                 hint="give --keep-last, --keep-daily, --keep-weekly, --keep-monthly or several,"
                 " as in `oauthsync prune --keep-daily 30 --keep-monthly 12 --dry-run`",
             )

@@ -5,7 +5,8 @@
 - A command runs without a shell, with no standard input, and has a minute. Its standard error is
   the user's: it is where `op`, `pass` and their like ask for a touch and say what is wrong. Its
   standard output stands in no error.
-- What names a file or a command is never quoted: by mistake, people put the secret itself there.
+- What names a file or a command is never quoted, but for a folder that there is: by mistake, people
+  put the secret itself there.
 - A command sees neither a passphrase nor a token in its environment.
 - An error is raised outside of the handler of the one that it comes from, which holds the content
   or the name, and would be its context.
@@ -101,9 +102,13 @@ class FromFile:
             reason = error.strerror
         else:
             return _secret(content, self.description)
+        # A folder that is there is a part of a path, and of no secret.
+        parents = self.path.absolute().parents
+        folder = next(each for each in parents if os.path.isdir(each))  # noqa: PTH112 - never raises
         raise SourceError(
             f"{self.description} cannot be read: {reason}",
-            hint="that setting is to be the path of a file that holds the secret",
+            hint="that setting is to be the path of a file that holds the secret; it leads into the"
+            f" folder {folder}",
         )
 
 

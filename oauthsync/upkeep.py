@@ -19,15 +19,18 @@ STALE_DAYS = 7
 """A last export that is older is a warning: even a weekly backup is younger."""
 
 
-def check_database(backup: Backup, names: Sequence[str]) -> Iterator[Check]:
-    """Checks of the database, the exports of these workspaces, and the runs. Raises StoreError."""
+def check_database(backup: Backup, names: Sequence[str], *, can_export: bool) -> Iterator[Check]:
+    """Checks of the database, the exports of these workspaces, and the runs. Raises StoreError.
+
+    `can_export` says that there is a workspace to be exported.
+    """
     path = backup.config.database
     if not files.is_there(path):
         yield Check(
             "database",
             "warning",
             f"there is no {path} yet",
-            hint="take a first snapshot with `oauthsync export`",
+            hint="take a first snapshot with `oauthsync export`" if can_export else None,
         )
         return
     with reading(backup.database()) as connection:
@@ -89,14 +92,15 @@ def _check_runs(backup: Backup) -> Check:
     )
 
 
-def check_sidecar(backup: Backup, *, may_ask: bool) -> Iterator[Check]:
+def check_sidecar(backup: Backup, *, may_ask: bool, can_export: bool) -> Iterator[Check]:
     """The sidecar's check: it opens, and to whom it is sealed. Raises SidecarError, UsageError.
 
-    What takes a person to open it is left untested where nobody is there (`may_ask`).
+    What takes a person to open it is left untested where nobody is there (`may_ask`). Without a
+    snapshot, and a workspace to take one of (`can_export`), nobody knows which secrets to file.
     """
     path = backup.config.sidecar
     if not backup.sidecar.exists:
-        yield _no_sidecar(path)
+        yield _no_sidecar(path, can_export=can_export)
         return
     if not _can_open(path, backup.config.unlock(), may_ask=may_ask):
         kind = "with a passphrase" if sidecar.sealed_with_passphrase(path) else "to age recipients"
@@ -137,12 +141,13 @@ def check_sidecar(backup: Backup, *, may_ask: bool) -> Iterator[Check]:
     )
 
 
-def _no_sidecar(path: Path) -> Check:
+def _no_sidecar(path: Path, *, can_export: bool) -> Check:
+    hint = "`oauthsync secrets fill` asks for them, `oauthsync secrets load` reads them"
     return Check(
         "sidecar",
         "warning",
         f"there is no {path} yet: without secrets, no profile can be restored",
-        hint="`oauthsync secrets fill` asks for them, `oauthsync secrets load` reads them",
+        hint=hint if can_export else None,
     )
 
 

@@ -411,11 +411,16 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
     desk.done("export")
     monkeypatch.setattr("oauthsync.snapshots.Snapshots.all", interrupted)
     monkeypatch.setattr("oauthsync.api.Api.page", interrupted)
-    for args in (["snapshots"], ["export"], ["import", "1"], ["profiles", "delete", "1"]):
+    kept = "what was done is kept: call the same command again to go on"
+    for args, hint in (
+        (["snapshots"], kept),
+        (["export"], "no snapshot was taken of what was still being read: call it again"),
+        (["import", "1"], "nothing was written"),
+        (["profiles", "delete", "1"], f"{kept}, or `oauthsync resume` where a run has begun"),
+    ):
         called = desk.call(*args, "--json")
         assert (called.code, called.json["error"]) == (130, "interrupted")
-        assert "call the same command again" in called.json["hint"]
-        assert ("oauthsync resume" in called.json["hint"]) == (len(args) > 1)
+        assert called.json["hint"] == hint
 
 
 # what goes wrong beside a command
@@ -600,6 +605,14 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     for name, (_, line) in _COMMANDS.items():
         assert name in called.out
         assert line in called.out
+
+
+@pytest.mark.parametrize("group", ["secrets", "profiles", "runs"])
+def test_the_help_of_a_group_has_the_whole_line_of_each_command(desk: Desk, group: str) -> None:
+    lines = desk.call(group, "--help").out.partition("\nCommands:\n")[2].splitlines()
+    assert lines
+    assert all(line.endswith(".") and not line.endswith("..") for line in lines)
+    assert max(map(len, lines)) < 80
 
 
 def test_every_command_has_help_and_the_common_options(capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,7 +97,7 @@ def test_a_loss_is_a_warning_that_names_it_and_the_snapshot_that_still_has_it(de
     assert (called.code, called.out) == (0, "")
     assert "1 profile gone from dev since the last export; snapshot 1 (" in called.err
     assert f"  Acme \\x1b[31m (hubspot, id {lost.id})\n" in called.err
-    assert "`oauthsync plan 1` shows what would bring them back" in called.err
+    assert "`oauthsync plan 1` shows what would bring it back" in called.err
     assert desk.call("export").err == ""
 
 
@@ -230,9 +230,22 @@ def test_a_provider_is_matched_exactly_with_a_hint_at_the_nearest(desk: Desk) ->
     called = desk.call("show", "--provider", "HubSpot")
     assert (called.code, called.out) == (0, "no profiles\n")
     assert called.err == "warning: there is no provider 'HubSpot' here: did you mean hubspot?\n"
-    assert desk.call("show", "--provider", "hubspot", "--name", "B*").err == ""
     assert desk.call("log", "--provider", "HubSpot").err == called.err
     assert desk.call("log", "--provider", "hubspot").err == ""
+
+
+@pytest.mark.parametrize("command", ["show", "log"])
+def test_where_a_name_fits_nothing_it_is_told_how_names_are_compared(
+    desk: Desk, command: str
+) -> None:
+    desk.done("export")
+    desk.create("Acme Box")
+    desk.done("export")
+    assert desk.call(command, "--name", "Acme*Box*").err == ""
+    called = desk.call(command, "--provider", "hubspot", "--name", "acme*box*")
+    assert (called.code, called.out[:3]) == (0, "no ")
+    assert called.err.startswith("--name 'acme*box*': upper and lower case differ; * stands for")
+    assert desk.call(command, "--quiet", "--name", "acme*box*").err == ""
 
 
 def test_a_list_in_a_pipe_is_never_folded_or_shortened(desk: Desk) -> None:
@@ -401,6 +414,10 @@ def test_a_difference_of_two_workspaces_is_told_as_one(desk: Desk) -> None:
     called = desk.call("diff", ids["dev"], ids["prod"])
     assert "two workspaces" in called.err
     assert "0 added, 1 removed" in called.out
+    desk.sandbox.workspace(PROD).create("hubspot", "Acme", "app")
+    called = desk.call("diff", ids["dev"], str(desk.done("export", "prod")["snapshots"][0]["id"]))
+    assert "by their ids and, where those differ, by provider, name and client id\n" in called.err
+    assert "0 added, 0 removed, 0 changed, 1 with a new id" in called.out
 
 
 def test_a_name_that_leads_elsewhere_now_is_no_loss(
@@ -444,7 +461,7 @@ def test_log_tells_what_came_and_went_newest_first(desk: Desk) -> None:
     vanished, appeared = desk.call("log").out.split("\n\n")
     heading, *_, last = vanished.splitlines()
     assert heading == f"snapshot 4 of dev, {log[0]['taken_at']}, against snapshot 3"
-    assert last == "snapshot 3 still has what is gone"
+    assert last == "snapshot 3 has what was removed"
     assert appeared.splitlines()[-1] == "2 added, 0 removed, 0 changed"
 
 

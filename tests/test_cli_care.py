@@ -210,7 +210,8 @@ def test_prune_warns_of_a_lost_profile_that_no_snapshot_has_any_more(
     called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
     assert called.json["lost"] == [of_early, of_late]
     assert "is the last one that has 1 profile gone from the workspace since:\n" in called.err
-    assert f"  Late (hubspot, id {late.id})\n`oauthsync plan 2` shows what" in called.err
+    hint = "`oauthsync plan 2` shows what would bring it back\n"
+    assert f"  Late (hubspot, id {late.id})\n{hint}" in called.err
     assert f"  Early (hubspot, id {early.id})\n`oauthsync plan 1` shows what" in called.err
     assert "Kept" not in called.err
     called = call(capsys, "prune", "--keep-last", "1")
@@ -361,7 +362,7 @@ def test_a_policy_that_would_keep_nothing_is_refused(
     exported(capsys, 1)
     called = call(capsys, "prune", *args)
     assert called.code == 2
-    assert "-1" in args or "as in `oauthsync prune --keep-daily 30 " in called.err
+    assert "-1" in args or "no rule says what to keep\nhint: give --keep-last," in called.err
     assert listed(capsys) == [1]
 
 

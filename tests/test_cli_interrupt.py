@@ -82,7 +82,7 @@ def test_sigterm_in_the_middle_of_an_export_ends_like_ctrl_c_and_stores_nothing_
     code, told = ended(process)
     slow.go_on.set()
     assert code == 130
-    assert "error: interrupted\nhint: what was done is kept" in told
+    assert "error: interrupted\nhint: no snapshot was taken of what was still being read" in told
     assert [each["id"] for each in desk.done("snapshots")["snapshots"]] == [1]
     assert desk.done("check")["ok"]
 

@@ -75,7 +75,7 @@ def test_a_plan_reads_like_a_good_diff(desk: Desk, loss: int) -> None:
         "hubspot",
         f"  + Acme  id {loss}  not in target",
         "1 to create, 1 unchanged",
-        "1 of those to create is in use by 2 connections and customers: the new ones have to be"
+        "1 of those to create is in use by 2 connections and customers: the new one has to be"
         " chosen by hand afterwards",
     ]
     assert "  = Beta" in desk.call("plan", "-v").out

@@ -168,13 +168,17 @@ def test_a_fleet_shares_one_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(
     ("typed", "answer"),
-    [("y", True), ("YES ", True), ("n", False), ("", False), ("yep", False), ("1", False)],
+    [("y", True), ("YES ", True), ("n", False), ("No", False), ("", False), ("yep\n1\ny", True)],
 )
-def test_whatever_is_not_a_yes_is_a_no(
-    monkeypatch: pytest.MonkeyPatch, typed: str, answer: bool
+def test_a_question_is_asked_again_until_the_answer_is_a_yes_or_a_no(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    typed: str,
+    answer: bool,
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n"))
     assert terminal.confirm("Go on?") is answer
+    assert capsys.readouterr().err.count("Go on? [y/N] ") == len(typed.split("\n"))
 
 
 def test_the_end_of_input_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:

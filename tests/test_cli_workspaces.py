@@ -237,7 +237,8 @@ def test_init_asks_a_person_again_until_an_answer_is_good(folder: Path, sandbox:
     unlock = config.unlock()
     assert unlock is not None
     assert unlock.kind == "passphrase"
-    assert "warning" not in shown
+    [line] = [line for line in shown.splitlines() if "warning" in line]
+    assert "passphrase_file in oauthsync.toml names cannot be read: No such file" in line
 
 
 def test_ctrl_c_in_init_says_that_nothing_was_written(folder: Path) -> None:
@@ -253,7 +254,13 @@ def test_init_lets_a_person_go_on_with_a_token_that_does_not_work_yet(
 ) -> None:
     args = ["init", "--workspace", "dev", "--url", sandbox.url, "--token-env", "REFUSED"]
     code, _, shown = converse(
-        args, [("[prompt]", ""), ("Write the file all the same? [y/N]", answer)], REFUSED="other"
+        args,
+        [
+            ("[prompt]", ""),
+            ("Write the file all the same? [y/N]", "perhaps"),
+            ("Write the file all the same? [y/N]", answer),
+        ],
+        REFUSED="other",
     )
     assert code == (0 if answer == "y" else 1), shown
     assert (folder / "oauthsync.toml").exists() == (answer == "y")
@@ -313,6 +320,19 @@ def test_doctor_says_once_why_several_things_are_untested(folder: Path, capsys: 
     assert line.startswith("untested  token, network, region, privilege to list, ")
     named = by_name(examine(capsys).json)
     assert {named[name]["status"] for name in ("token", "network", "clock")} == {"untested"}
+
+
+def test_doctor_suggests_nothing_that_takes_a_workspace_where_none_is_known(
+    folder: Path, sandbox: Sandbox, capsys: Capsys
+) -> None:
+    def hints() -> str:
+        checks = examine(capsys).json["checks"]
+        return " ".join(check["hint"] or "" for check in checks if check["status"] != "ok")
+
+    assert "`oauthsync init`" in hints()
+    assert not any(command in hints() for command in ("oauthsync export", "oauthsync secrets"))
+    configure(folder, sandbox.url)
+    assert all(command in hints() for command in ("oauthsync export", "oauthsync secrets fill"))
 
 
 def test_doctor_ends_with_the_code_of_what_failed(

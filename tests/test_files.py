@@ -90,8 +90,9 @@ def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_is_gone_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"cannot write .*gone/file: No such file"):
+    with pytest.raises(FileError, match=r"cannot write .*gone/file: No such file") as caught:
         files.replace_file(tmp_path / "gone" / "file", b"new")
+    assert "see what stands there, whose it is" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def desk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Desk]:
     """With snapshot 1 of three profiles in the database, and their secret in the sidecar."""
-    monkeypatch.setattr("oauthsync.target.PATIENCE", 0.0)
+    monkeypatch.setattr("oauthsync.target.GRACE", 0.0)
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     with at_desk(tmp_path, monkeypatch, capsys) as found:
         found.create(*NAMES)

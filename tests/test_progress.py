@@ -68,6 +68,7 @@ def job(*events: Event, now: float = 0.0) -> Job:
             [StepEnded("dev", "create", "A", 1, 2), Waiting("dev", 40.0, "unknown outcome")],
             "dev: 1 of 2 done, waiting 40 s (a request got no answer)",
         ),
+        ([Waiting("dev", 0.25, "quota")], "dev: 0 read, waiting 1 s (quota)"),
     ],
 )
 def test_the_state_of_one_workspace(events: list[Event], told: str) -> None:
@@ -185,12 +186,14 @@ def test_plain_lines_come_for_long_waits_and_now_and_then() -> None:
     assert len(stream.getvalue().splitlines()) == 2
 
 
-def test_verbose_lines_tell_everything() -> None:
+def test_verbose_lines_tell_everything_but_brief_waits() -> None:
     stream = Stream(terminal=False)
     lines = PlainLines(stream, pace, Time(), verbose=True)
     lines(PageRead("dev", 1, 100))
     lines(StepEnded("dev", "create", "Acme", 8, 9))
-    lines(Waiting("dev", 0.5, "quota"))
+    lines(Waiting("dev", 0.9, "quota"))
+    assert len(stream.getvalue().splitlines()) == 2
+    lines(Waiting("dev", 1.0, "quota"))
     assert len(stream.getvalue().splitlines()) == 3
 
 

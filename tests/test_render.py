@@ -247,10 +247,16 @@ def test_the_reason_of_a_blocked_step_is_never_shortened() -> None:
     ("counts", "told"),
     [
         ([0], None),
-        ([2], "1 of those to create is in use by 2 connections and customers"),
-        ([2, 0, 3], "2 of those to create are in use by 5 connections and customers"),
-        ([2, None], "2 of those to create are, or may be, in use by 2 or more connections and"),
-        ([None], "1 of those to create may be in use: the new ones have"),
+        (
+            [2],
+            "1 of those to create is in use in {} by 2 connections and customers: the new one has",
+        ),
+        (
+            [2, 0, 3],
+            "2 of those to create are in use in {} by 5 connections and customers: the new",
+        ),
+        ([2, None], "2 of those to create are, or may be, in use in {} by 2 or more connections"),
+        ([None], "1 of those to create may be in use in {}: the new one has"),
     ],
 )
 def test_a_plan_says_how_much_is_in_use_of_what_it_creates(
@@ -261,10 +267,12 @@ def test_a_plan_says_how_much_is_in_use_of_what_it_creates(
         for number, count in enumerate(counts, 1)
     ]
     found = prepared(plan.make(situation(source, []), Options()))
-    for text in (Renderer().plan(found), markdown.plan(found)):
+    where = f", in what takes {'its' if len(counts) == 1 else 'their'} place in the target"
+    for text, source_ in ((Renderer().plan(found), "dev"), (markdown.plan(found), "`dev`")):
         lines = [line for line in text.splitlines() if "in use" in line]
-        assert [line.startswith(str(told)) for line in lines] == [True] * (told is not None)
-        assert all(line.endswith(", in what takes their place in the target") for line in lines)
+        expected = [] if told is None else [told.format(source_)]
+        assert [line[: len(expected[0])] for line in lines] == expected
+        assert all(line.endswith(where) for line in lines)
     restore = replace(found, same_workspace=True)
     assert Renderer().plan(restore).endswith("by hand afterwards") == (told is not None)
 
@@ -277,14 +285,15 @@ def test_a_run_tells_what_was_done_adopted_and_left_undone() -> None:
         report(
             step("create", "done"),
             step("create", "adopted"),
+            step("create", "adopted", error="there already"),
             step("update", "failed", name="Beta", error="422: no"),
             step("create", "planned", name="Gamma", target_id=None),
             verified=False,
         )
     )
     assert told.splitlines() == [
-        "run 7 in prod: 2 created (1 of them adopted: the call got no answer, but was carried out),"
-        " 2 not done, NOT verified",
+        "run 7 in prod: 3 created (2 of them adopted: 1 whose call got no answer, but was carried"
+        " out, 1 that somebody else, or another run, may have made), 2 not done, NOT verified",
         "  ! Beta   id 1",
         "      422: no",
         "  ! Gamma  id 1",
@@ -309,13 +318,16 @@ def test_what_is_in_use_says_by_how_many_as_far_as_the_api_tells() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80])
-def test_of_what_is_in_use_the_name_alone_is_shortened(width: int) -> None:
+def test_uses_that_a_line_has_no_room_for_stand_below_the_name(width: int) -> None:
     used = profile(100_003, shared_accounts_count=12, oem_customers_count=345)
-    done = step("create", "done", name="Acme " * 20, source_id=used.id, target_id=100_231)
-    line = Renderer(width=width).in_use(report().run, [(done, used)]).splitlines()[-1]
-    assert line.startswith("  > Ac")
-    assert line.endswith("…  id 100003 → 100231  12 connections, 345 customers")
+    done = step("create", "done", name="Acme-" * 20, source_id=used.id, target_id=100_231)
+    line, below = Renderer(width=width).in_use(report().run, [(done, used)]).splitlines()[-2:]
+    assert line.startswith("  > Acme-Acme-Acme-Acme-Acme-")
+    assert line.endswith("…  id 100003 → 100231")
     assert len(line) <= width
+    assert below == "      12 connections, 345 customers"
+    line = Renderer(width=200).in_use(report().run, [(done, used)]).splitlines()[-1]
+    assert line.endswith("-  id 100003 → 100231  12 connections, 345 customers")
 
 
 def test_the_ids_of_a_line_are_not_shortened() -> None:

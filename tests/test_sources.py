@@ -120,6 +120,16 @@ def test_a_file_that_cannot_be_read_says_why_and_not_its_path(tmp_path: Path) ->
     assert "larger than" in failure(FromFile(tmp_path / "canary.large", "key"))
 
 
+def test_a_file_that_cannot_be_read_says_which_folder_its_path_leads_into(tmp_path: Path) -> None:
+    """That one is there, so it is no secret that stands in place of a path."""
+    for path in ("canary", "canary/canary", "../" + tmp_path.name + "/canary"):
+        with pytest.raises(SourceError) as caught:
+            sources(tmp_path).source("file", path, "key").read()
+        hint = str(caught.value.hint)
+        assert Path(hint.rpartition(" into the folder ")[2]).samefile(tmp_path)
+        assert "canary" not in hint
+
+
 def test_a_command_that_fails_says_its_status_and_not_its_output() -> None:
     text = failure(python("print('canary'); raise SystemExit(3)"))
     assert text == "the command that key gives failed with exit status 3"

@@ -32,7 +32,7 @@ _COMMANDS = {
     "secrets": ("secrets", "Keep the client secrets in the sidecar."),
     "plan": ("plan", "Show what `import` would do."),
     "import": ("restore", "Create what the target lacks, exactly once."),
-    "runs": ("runs", "List what imports and undos did."),
+    "runs": ("runs", "List what was written to workspaces."),
     "resume": ("restore", "Carry on an import that was cut off."),
     "undo": ("restore", "Take back what an import did."),
     "profiles": ("profiles", "Work on one profile of a workspace."),

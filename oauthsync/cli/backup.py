@@ -42,6 +42,7 @@ def export_command(session: Session, workspaces: tuple[str, ...], every: bool) -
     """Take one complete snapshot of each WORKSPACE (default: the default one)."""
     from oauthsync.backup import Failed
 
+    session.interrupted = "no snapshot was taken of what was still being read: call it again"
     with session.backup() as backup:
         chosen = _chosen(backup, workspaces, every=every)
         results = {_name(each): each for each in backup.export(chosen)}
@@ -117,10 +118,11 @@ def _warn_of_losses(session: Session, exported: "Exported") -> None:
     left, moved = split_created_again(exported.difference)
     had = f"since the last export; snapshot {before.id} ({before.taken_at})"
     if left.removed:
+        it = "it" if len(left.removed) == 1 else "them"
         session.warn(
             f"{count_of(len(left.removed), 'profile')} gone from {now.workspace} {had} still has:\n"
             f"{session.folded([describe(profile) for profile in left.removed])}\n"
-            f"`oauthsync plan {before.id}` shows what would bring them back"
+            f"`oauthsync plan {before.id}` shows what would bring {it} back"
         )
     if moved:
         again = [f"{describe(change.old)}, now {change.new.id}" for change in moved]
@@ -188,6 +190,17 @@ def show_command(
         },
         lambda renderer: renderer.profiles(profiles),
     )
+    if not profiles:
+        _remind_of_case(session, name)
+
+
+def _remind_of_case(session: Session, name: str) -> None:
+    """Of what may be why a name fits nothing."""
+    if name != "*":
+        session.say(
+            f"--name {name!r}: upper and lower case differ; * stands for any text, ? for a"
+            " character"
+        )
 
 
 def _complete_side(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -217,7 +230,10 @@ def diff_command(
         }
         before, after, found = _compare(backup, old, new, stored)
     if before["workspace"] != after["workspace"]:
-        session.warn("these are two workspaces, and profiles are compared by their ids")
+        session.warn(
+            "these are two workspaces: profiles are compared by their ids and, where those differ,"
+            " by provider, name and client id"
+        )
     session.answer(
         lambda: {"from": before, "to": after, **documents.difference(found)},
         lambda renderer: renderer.comparison(before, after, found),
@@ -273,3 +289,5 @@ def log_command(session: Session, workspace: str | None, provider: str | None, n
         lambda: {"log": [documents.log_entry(entry) for entry in entries]},
         lambda renderer: renderer.log(entries, list(newest.values())),
     )
+    if not entries:
+        _remind_of_case(session, name)

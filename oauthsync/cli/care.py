@@ -145,8 +145,9 @@ def prune_command(
     """Remove the snapshots that no rule keeps, in each workspace, and give their space back.
 
     Days, ISO weeks and months are UTC, and count where they have an export. Always kept are a
-    workspace's newest export, what an unfinished run needs, and the safety snapshots that are newer
-    than the oldest export that is kept. Refused while an import runs.
+    workspace's newest export and newest safety snapshot, what an unfinished run needs, and the
+    safety snapshots that are newer than the oldest export that is kept. Refused while an import
+    runs.
 
     A lost profile that no snapshot has any more then is a warning.
 
@@ -196,7 +197,8 @@ def _warn_of_loss(
     what = f"snapshot {snapshot.id} of {snapshot.workspace} ({snapshot.taken_at})"
     goes = "is the last one that has" if dry_run else "was the last one that had"
     told = session.folded([describe(profile) for profile in profiles])
-    hint = f"\n`oauthsync plan {snapshot.id}` shows what would bring them back" if dry_run else ""
+    it = "it" if len(profiles) == 1 else "them"
+    hint = f"\n`oauthsync plan {snapshot.id}` shows what would bring {it} back" if dry_run else ""
     session.warn(
         f"{what} {goes} {count_of(len(profiles), 'profile')} gone from the workspace since:\n"
         f"{told}{hint}"

@@ -76,7 +76,7 @@ def create_command(session: Session, workspace: str | None, **fields: str) -> No
     _write(session, workspace, lambda listing: single.create(listing, **fields), yes=True)
 
 
-@profiles_command.command("update")
+@profiles_command.command("update", short_help="Update a profile, with the sidecar's secret.")
 @profile_id
 @click.option("--provider", metavar="P", help="The app's provider.")
 @click.option("--name", metavar="NAME", help="The profile's name.")

@@ -67,6 +67,7 @@ def import_command(
 
     saved = _saved(file, but_for=("snapshot", "source", "target", *options)) if file else None
     wanted = options_from(**options)
+    once_begun, session.interrupted = session.interrupted, "nothing was written"
     if dry_run and not saved:
         make_plan(session, snapshot, source, target, wanted)
         return 0
@@ -83,6 +84,7 @@ def import_command(
                 return 0
             if not _go_ahead(session, backup, prepared, yes=yes):
                 return 0
+            session.interrupted = once_begun
             carried = writing.carry_out(prepared)
     remind(session, prepared)
     return _report(session, carried)

@@ -1,4 +1,4 @@
-"""`runs`: what imports and undos did."""
+"""`runs`: what was written to workspaces."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @common_options
 @click.pass_context
 def runs_command(ctx: click.Context, session: Session) -> None:
-    """List the runs of `import` and `undo`, newest first; `runs show RUN` shows one."""
+    """List what was written to workspaces, newest first; `runs show RUN` shows one run.
+
+    A run is an `import`, an `undo`, or one change by `oauthsync profiles`.
+    """
     from oauthsync import documents
 
     if ctx.invoked_subcommand is not None:

@@ -72,7 +72,9 @@ def set_command(
     )
 
 
-@secrets_command.command("fill")
+@secrets_command.command(
+    "fill", short_help="Ask for the secrets that a snapshot needs and the sidecar lacks."
+)
 @click.argument("snapshot", default="latest", shell_complete=complete_snapshot)
 @of_workspace
 @common_options
@@ -127,7 +129,9 @@ def _also(
     return []
 
 
-@secrets_command.command("load")
+@secrets_command.command(
+    "load", short_help="File the secrets of a CSV or JSON file, all of them or none."
+)
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @common_options
 def load_command(session: Session, file: Path) -> None:
@@ -196,7 +200,9 @@ def list_command(session: Session) -> None:
     )
 
 
-@secrets_command.command("missing")
+@secrets_command.command(
+    "missing", short_help="List the secrets that a snapshot needs and the sidecar lacks."
+)
 @click.argument("snapshot", default="latest", shell_complete=complete_snapshot)
 @of_workspace
 @click.option("--exit-code", is_flag=True, help="Exit with 4 where a secret is missing.")

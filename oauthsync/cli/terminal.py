@@ -84,18 +84,25 @@ def somebody_there() -> bool:
     return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
+_ANSWERS = {"y": True, "yes": True, "n": False, "no": False, "": False}
+"""What is an answer to a yes-or-no question."""
+
+
 def confirm(question: str) -> bool:
-    """Ask a yes-or-no question; whatever is not a yes is a no. Abort at the end of input.
+    """Ask a yes-or-no question until it is answered. Abort at the end of input.
 
     What was typed before the question is no answer to it, and dropped.
     """
-    if is_terminal(sys.stdin):
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)
-    # Neither `input` nor click's prompt: they write to stdout, which is for the result alone.
-    click.echo(f"{visible(question)} [y/N] ", nl=False, err=True)
-    if not (answer := sys.stdin.readline()):
-        raise click.Abort
-    return answer.strip().lower() in ("y", "yes")
+    while True:
+        if is_terminal(sys.stdin):
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
+        # Neither `input` nor click's prompt: they write to stdout, which is for the result alone.
+        click.echo(f"{visible(question)} [y/N] ", nl=False, err=True)
+        if not (answer := sys.stdin.readline()):
+            raise click.Abort
+        if (found := _ANSWERS.get(answer.strip().lower())) is not None:
+            return found
+        tell_again("answer y for yes, or n for no")
 
 
 def ask_hidden(prompt: str) -> str:

@@ -60,6 +60,7 @@ def init_command(session: Session, no_check: bool, **options: Any) -> None:
             raise _there_already(backup, options)
         answers = _answers(session, backup, options)
         workspace = init.check(answers, backup.folder, backup.config.sources)
+        _warn_of_no_passphrase(session, backup, answers)
         tried = not no_check and _try(session, backup, workspace)
         init.write(backup.folder, answers)
     session.report(
@@ -180,8 +181,17 @@ def _warn_where_unset(session: Session, source: "Source") -> None:
         session.warn(f"{problem}, so the token cannot be tried: it can be set later, too")
 
 
+def _warn_of_no_passphrase(session: Session, backup: "Backup", answers: "Setup") -> None:
+    from oauthsync import init
+
+    sources = backup.config.sources
+    unlock = init.check_unlock(answers.unlock, answers.recipients, backup.folder, sources)
+    if unlock and unlock.reader and (problem := _unset(unlock.reader)):
+        session.warn(f"{problem}: it can be written later, too")
+
+
 def _unset(source: "Source") -> "SourceError | None":
-    """Why a variable or a file gives no token; a command runs only once the token is tried."""
+    """Why a variable or a file gives no secret; a command runs only once that is needed."""
     from oauthsync.sources import FromCommand, SourceError
 
     if not isinstance(source, FromCommand):

@@ -187,7 +187,7 @@ def _entry(workspace: WorkspaceFacts, entry: LogEntry) -> Markup:
     return element(
         "details",
         element("summary", when(entry.snapshot.taken_at), " ", element("b", told)),
-        element("p", f"Snapshot {before} still has what was removed: ", command(f"plan {before}"))
+        element("p", f"Snapshot {before} has what was removed: ", command(f"plan {before}"))
         if found.removed
         else "",
         _list("removed", map(_described, found.removed), len(found.removed)),
