@@ -266,7 +266,7 @@ class Api:
             if sent:
                 slot.abandon()
             else:
-                slot.release()
+                slot.release(answered=False)
             raise
         self.server_date = answer.headers.get("Date", self.server_date)
         try:

@@ -69,7 +69,7 @@ _ID_MAP = "SELECT steps.source_id, steps.target_id FROM steps"
 
 _INTO = """
 JOIN runs ON runs.id = run_id AND runs.target_id IN (
-    SELECT id FROM workspaces WHERE name = :target
+    SELECT id FROM workspaces WHERE name = :target OR (url = :url AND user_id = :user_id)
     UNION SELECT other.id FROM workspaces AS this
         JOIN workspaces AS other ON other.url = this.url AND other.user_id = this.user_id
         WHERE this.name = :target)
@@ -83,6 +83,9 @@ WHERE calls.outcome IN ('intent', 'unknown') AND (w.name = :target OR (w.url = :
     AND NOT EXISTS (SELECT * FROM workspaces WHERE name = :target AND user_id <> w.user_id)))
 """
 """Calls of the runs into what may be the same workspace: an empty one does not tell which it is."""
+
+
+_NOT_DATED = "when it was made is not known: the machine was restarted since"
 
 
 class Journal:
@@ -204,22 +207,28 @@ class Journal:
             rows = connection.execute(_STEPS + "WHERE run_id = ? ORDER BY position", (run_id,))
             return [_step(row) for row in rows]
 
-    def open_calls(self, target: str) -> list[OpenCall]:
-        """The calls to a workspace whose outcome is unknown, oldest first."""
+    def open_calls(
+        self, target: str, url: str | None = None, user_id: int | None = None
+    ) -> list[OpenCall]:
+        """The calls to a workspace whose outcome is unknown, oldest first.
+
+        Its URL and own id find those that were made under another name, also where this one is new.
+        """
         with reading(self._database) as connection:
             calls = connection.execute(
-                "SELECT id, step_id, timeline, began FROM calls"
-                " WHERE outcome IN ('intent', 'unknown') ORDER BY id"
+                "SELECT id, step_id, timeline, began, detail IS NOT ? FROM calls"
+                " WHERE outcome IN ('intent', 'unknown') ORDER BY id",
+                (_NOT_DATED,),
             ).fetchall()
             rows = connection.execute(
                 _STEPS + _INTO + "JOIN calls ON calls.step_id = steps.id"
                 " AND calls.outcome IN ('intent', 'unknown')",
-                {"target": target},
+                {"target": target, "url": url, "user_id": user_id},
             )
             steps = {step.id: step for step in map(_step, rows)}
         return [
-            OpenCall(call, steps[step], Moment(timeline, began))
-            for call, step, timeline, began in calls
+            OpenCall(call, steps[step], Moment(timeline, began), bool(is_dated))
+            for call, step, timeline, began, is_dated in calls
             if step in steps
         ]
 
@@ -233,13 +242,16 @@ class Journal:
             return [Moment(timeline, began) for _, timeline, began in rows]
 
     def redate(self, target: str, url: str, began: Moment) -> None:
-        """Have the calls whose age nobody could tell begin then, in what may be this workspace."""
+        """Have the calls whose age nobody could tell begin then, in what may be this workspace.
+
+        They count as not dated from then on: they may be far older.
+        """
         with writing(self._database) as connection:
             rows = connection.execute(_POSSIBLY_OPEN, {"target": target, "url": url}).fetchall()
             connection.executemany(
-                "UPDATE calls SET timeline = ?, began = ? WHERE id = ?",
+                "UPDATE calls SET timeline = ?, began = ?, detail = ? WHERE id = ?",
                 [
-                    (began.timeline, began.seconds, call)
+                    (began.timeline, began.seconds, _NOT_DATED, call)
                     for call, timeline, _ in rows
                     if timeline != began.timeline
                 ],
@@ -250,23 +262,31 @@ class Journal:
         with reading(self._database) as connection:
             return _run_of_plan(connection, plan_id) is not None
 
-    def claimed_ids(self, target: str) -> set[int]:
-        """The ids in a workspace that steps of any run stand for."""
+    def claimed_ids(
+        self, target: str, url: str | None = None, user_id: int | None = None
+    ) -> set[int]:
+        """The ids in a workspace, found as by `open_calls`, that steps of any run stand for."""
         with reading(self._database) as connection:
             rows = connection.execute(
-                _TARGET_IDS + _INTO + "WHERE steps.target_id IS NOT NULL", {"target": target}
+                _TARGET_IDS + _INTO + "WHERE steps.target_id IS NOT NULL",
+                {"target": target, "url": url, "user_id": user_id},
             )
             return {target_id for (target_id,) in rows}
 
-    def id_map(self, source: str, target: str) -> dict[int, int]:
-        """The target ids that imports gave to source ids, the newest for each."""
+    def id_map(
+        self, source: str, target: str, url: str | None = None, user_id: int | None = None
+    ) -> dict[int, int]:
+        """The ids in a target, found as by `open_calls`, that imports gave to a source's ids.
+
+        The newest for each.
+        """
         with reading(self._database) as connection:
             rows = connection.execute(
                 _ID_MAP + _INTO + "JOIN workspaces AS s"
                 " ON s.id = runs.source_id AND s.name = :source"
                 " WHERE runs.kind = 'import' AND steps.state IN ('done', 'adopted')"
                 " AND steps.source_id IS NOT NULL ORDER BY steps.id",
-                {"source": source, "target": target},
+                {"source": source, "target": target, "url": url, "user_id": user_id},
             )
             return dict(rows.fetchall())
 

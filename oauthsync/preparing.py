@@ -138,7 +138,7 @@ def _situation(
         target=listing.profiles,
         same_workspace=_is_same_workspace(snapshot, listing),
         apps=apps,
-        id_map=backup.journal().id_map(snapshot.workspace, listing.workspace),
+        id_map=backup.journal().id_map(snapshot.workspace, listing.workspace, *listing.identity),
     )
 
 

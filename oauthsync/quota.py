@@ -13,11 +13,11 @@ wherever between grant and answer it counted.
 The gate. A 429 all the same means that somebody else uses the workspace's quota. It closes the gate
 for every thread and process: for the server's `Retry-After` where it gave one, else for 1/30 of a
 window (2 s), doubled with each consecutive 429 up to a whole window. Then one request goes ahead
-alone, as a probe: its success opens the gate and ends the doubling, its 429 closes the gate again,
-one that is given up closes it for as long as the last pause, and if it is never settled the next
-probe follows after the lease. A 429 to a request that was
-already under way when the gate closed is the same 429 met again: it doubles nothing, though a later
-`Retry-After` is respected. Gate and slots are told apart by the number of closings that a slot's
+alone, as a probe: its success opens the gate and ends the doubling, its 429 closes the gate again.
+One that was not sent, or is given up, closes it for as long as the last pause did, and if it is
+never settled the next probe follows after the lease. A 429 to a request that was already under way
+when the gate closed is the same 429 met again: it doubles nothing, though a later `Retry-After` is
+respected. Gate and slots are told apart by the number of closings that a slot's
 grant had seen, not by time, so a clock that jumps confuses nothing.
 
 The clock. An entry that begins in the future was made before the clock was set back. It begins now
@@ -73,27 +73,30 @@ T = TypeVar("T")
 class Slot:
     """Leave to send one request, to be settled by `release`, `rejected` or `abandon`.
 
-    It counts until `until`. `closings` and `backoff` are the gate's at the grant; a slot with a
-    backoff is a probe.
+    It was granted at `since`, and counts until `until`. `closings` and `backoff` are the gate's at
+    the grant; a slot with a backoff is a probe.
     """
 
-    def __init__(self, quota: "Quota", closings: int, backoff: float, until: float) -> None:
+    def __init__(
+        self, quota: "Quota", closings: int, backoff: float, since: float, until: float
+    ) -> None:
         # Random: a slot that outlives a replaced file must not meet a namesake in the new one.
         self.number = secrets.randbits(63)
         self.closings = closings
         self.backoff = backoff
+        self.since = since
         self.until = until
         self._quota = quota
         self._settled = False
 
-    def release(self) -> None:
-        """The answer is in, and no 429 (or the request certainly was not sent).
+    def release(self, *, answered: bool = True) -> None:
+        """The answer is in, and no 429; or not `answered`: the request certainly was not sent.
 
         Once the slot is settled, this does nothing.
         """
         if not self._settled:
             self._settled = True
-            self._quota._release(self)
+            self._quota._release(self, answered=answered)
 
     def rejected(self, retry_after: float | None) -> float:
         """The answer is a 429: nobody gets a slot for the number of seconds that this returns.
@@ -174,9 +177,11 @@ class Quota:
                 self._transact(_nothing)
             self._state.close()
 
-    def _release(self, slot: Slot) -> None:
+    def _release(self, slot: Slot, *, answered: bool) -> None:
         def work(db: sqlite3.Connection) -> None:
-            if slot.backoff and slot.closings == self._gate(db)[0]:
+            if not answered:
+                self._probe_again(db, slot)
+            elif slot.backoff and slot.closings == self._gate(db)[0]:
                 now = self._clock.now()
                 self._set_gate(db, slot.closings, 0.0, now, now)
 
@@ -187,15 +192,10 @@ class Quota:
                 self._transact(work)
 
     def _abandon(self, slot: Slot) -> None:
-        def work(db: sqlite3.Connection) -> None:
-            if slot.backoff and slot.closings == self._gate(db)[0]:
-                now = self._clock.now()
-                self._set_gate(db, slot.closings, slot.backoff, now, now + slot.backoff)
-
         with self._lock:
             self._under_way.discard(slot)
             if slot.backoff or (self._answered and len(self._answered) >= len(self._under_way)):
-                self._transact(work)
+                self._transact(lambda db: self._probe_again(db, slot))
 
     def _reject(self, slot: Slot, retry_after: float | None) -> float:
         def work(db: sqlite3.Connection) -> float:
@@ -242,9 +242,16 @@ class Quota:
             return wait
         if backoff:
             self._set_gate(db, closings, backoff, now, now + self._lease, probing=True)
-        slot = Slot(self, closings, backoff, now + self._lease + self._window)
+        slot = Slot(self, closings, backoff, now, now + self._lease + self._window)
         self._insert(db, slot, now)
         return slot
+
+    def _probe_again(self, db: sqlite3.Connection, slot: Slot) -> None:
+        """Close the gate behind the probe that is out, if it is this one, for its last pause."""
+        found = db.execute("SELECT 1 FROM gates WHERE probing AND since = ?", (slot.since,))
+        if slot.backoff and found.fetchone():
+            now = self._clock.now()
+            self._set_gate(db, slot.closings, slot.backoff, now, now + slot.backoff)
 
     def _now(self, db: sqlite3.Connection) -> float:
         """The time; entries that were made before the clock was set back begin now."""

@@ -30,7 +30,7 @@ from oauthsync.preparing import (
 )
 from oauthsync.profiles import Profile
 from oauthsync.runs import UNFINISHED, NewRun, NewStep, Run, RunKind, Step, in_use, note_of
-from oauthsync.snapshots import Listing, Snapshot
+from oauthsync.snapshots import Listing, Snapshot, check_identity
 from oauthsync.steady import Steady, steady
 from oauthsync.strictjson import Json
 from oauthsync.target import Target, by_id
@@ -184,6 +184,7 @@ class Session:
         What others have changed in the target since the run began is left as it is, and what they
         created in place of a step is adopted. Raises as `Importer.carry_on` does.
         """
+        run = self._journal.run(run.id)
         if run.state not in UNFINISHED:
             raise UsageError(f"run {run.id} is {run.state}: there is nothing to carry on")
         self._check_ours(f"run {run.id}", run.target, run.target_url)
@@ -239,6 +240,7 @@ class Session:
         secrets = self._secrets(steps)
         # What has changed since then is dealt with as after a crash.
         now = listing if self._target.shows(listing, FRESH) else self.look()
+        check_identity(self.workspace.name, listing.identity, now.identity)
         safety, _ = self._snapshots.add(listing, "safety")
         run = self._journal.begin(
             NewRun(

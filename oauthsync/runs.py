@@ -182,8 +182,9 @@ def _noted(run: Run) -> dict[int, Profile]:
 
 @dataclass(frozen=True)
 class OpenCall:
-    """A call whose outcome is unknown, and when it went out."""
+    """A call whose outcome is unknown, and when it went out, or by when where not `is_dated`."""
 
     id: int
     step: Step
     began: Moment
+    is_dated: bool

@@ -56,13 +56,13 @@ class Target:
         StoreError where it is another workspace than it was. An empty list does not tell that, so
         the API is asked, by one request, where the workspace is known.
         """
+        self._looked = self._shown = None
         self._wait_for_open_calls()
-        calls = self.journal.open_calls(self.api.workspace)
-        self._looked = self.steady()
+        looked = self.steady()
         listing = self.list(expected=expected)
         self.remember(identify(self.api, listing, self._snapshots))
-        self._settle(calls, listing)
-        self._shown = listing
+        self._settle(listing, looked)
+        self._looked, self._shown = looked, listing
         return listing
 
     def remember(self, user_id: int | None) -> None:
@@ -96,11 +96,11 @@ class Target:
 
     def has_open_calls(self) -> bool:
         """Whether there are calls whose outcome is unknown."""
-        return bool(self.journal.open_calls(self.api.workspace))
+        return bool(self._open_calls())
 
     def claimed(self) -> set[int]:
         """The ids that steps of any run stand for."""
-        return self.journal.claimed_ids(self.api.workspace)
+        return self.journal.claimed_ids(self.api.workspace, self.api.url, self.user_id)
 
     def before(self, run: Run) -> Mapping[int, Profile]:
         """The profiles by id when a run began; StoreError where nobody knows any more."""
@@ -126,22 +126,24 @@ class Target:
         # A call from before the machine was started may, for all we know, have begun just now.
         self._wait(max((self._over - (each.until(now) or 0.0) for each in began), default=0.0))
         if any(each.until(now) is None for each in began):
-            # Or each session would wait for the calls of others that it does not settle. It may as
-            # well have begun days ago, and is late.
+            # Or each session would wait for the calls of others that it does not settle.
             now = self.steady()
-            late = Moment(now.timeline, now.seconds - self._over - LATE)
-            self.journal.redate(self.api.workspace, self.api.url, late)
+            over = Moment(now.timeline, now.seconds - self._over)
+            self.journal.redate(self.api.workspace, self.api.url, over)
 
     def _wait(self, seconds: float) -> None:
         if seconds > 0:
             self.listener(Waiting(self.api.workspace, seconds, "unknown outcome"))
             self.api.clock.sleep(seconds)
 
-    def _settle(self, calls: Sequence[OpenCall], listing: Listing) -> None:
+    def _open_calls(self) -> Sequence[OpenCall]:
+        return self.journal.open_calls(self.api.workspace, self.api.url, self.user_id)
+
+    def _settle(self, listing: Listing, looked: Moment) -> None:
         live = by_id(listing.profiles)
         claimed = self.claimed()
         before: dict[int, Mapping[int, Profile]] = {}
-        for call in calls:
+        for call in self._open_calls():
             run = self.journal.run(call.step.run)
             if run.safety_snapshot is None:
                 ending: Ending | None = Ending("failed", error="what was there before is not known")
@@ -149,15 +151,15 @@ class Target:
                 if run.id not in before:
                     before[run.id] = self.before(run)
                 known = before[run.id].keys() | claimed
-                late = self._is_late(call.began)
+                late = self._is_late(call, looked)
                 ending = settling.called(call.step, live, known, before[run.id], late=late)
             self.journal.end_call(call.id, "settled", self.api.clock.now(), ending=ending)
             if ending and ending.target_id:
                 claimed.add(ending.target_id)
 
-    def _is_late(self, began: Moment) -> bool:
-        age = began.until(self._looked) if self._looked else None
-        return age is None or age >= self._over + LATE
+    def _is_late(self, call: OpenCall, looked: Moment) -> bool:
+        age = call.began.until(looked) if call.is_dated else None
+        return age is None or age > self._over + LATE
 
 
 def by_id(profiles: Sequence[Profile]) -> dict[int, Profile]:

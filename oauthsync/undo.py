@@ -74,7 +74,8 @@ def make(
             case "update":
                 found = _put_back(step, profile, earlier, apps)
             case "delete":
-                found = _deleted(step, target, safety_snapshot)
+                others = [each for id_, each in target.items() if id_ not in before]
+                found = _deleted(step, others, safety_snapshot)
         if isinstance(found, NewStep):
             steps.append(found)
         elif found is not None:
@@ -95,8 +96,8 @@ def _uncreate(step: Step, profile: Profile | None, *, force: bool) -> NewStep | 
     return NewStep.on(profile, "delete", "created by the run")
 
 
-def _deleted(step: Step, target: Mapping[int, Profile], safety_snapshot: int | None) -> str:
-    if again := [profile.id for profile in target.values() if profile.key == step.key]:
+def _deleted(step: Step, new: Sequence[Profile], safety_snapshot: int | None) -> str:
+    if again := [profile.id for profile in new if profile.key == step.key]:
         return f"it was deleted; one with its name and client id is there: id {min(again)}"
     if safety_snapshot is None:
         return "it was deleted, and the snapshot that had it was pruned: `oauthsync log` may know"

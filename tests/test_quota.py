@@ -356,6 +356,36 @@ def test_a_probe_that_is_given_up_is_followed_by_another_after_the_same_pause(
         assert probe.rejected(None) == 4
 
 
+def test_a_probe_that_was_not_sent_neither_opens_the_gate_nor_ends_the_doubling(
+    quota: Quota, clock: FakeClock
+) -> None:
+    granted(quota).rejected(None)
+    clock.sleep(2)
+    granted(quota).release(answered=False)
+    assert refused(quota) == 2
+    clock.sleep(2)
+    assert granted(quota).rejected(None) == 4
+
+
+def test_a_probe_that_is_given_up_after_its_lease_changes_nothing(
+    path: Path, clock: FakeClock
+) -> None:
+    """Its machine slept; the probe after it has opened the gate, or is out."""
+    with opened(path, clock, lease=45) as quota:
+        granted(quota).rejected(None)
+        clock.sleep(2)
+        late = granted(quota)
+        clock.sleep(45)
+        later = granted(quota)
+        clock.sleep(45)
+        probe = granted(quota)
+        late.abandon()
+        assert refused(quota) == PROBE_POLL
+        probe.release()
+        later.abandon()
+        granted(quota)
+
+
 def test_a_probe_that_died_is_followed_by_another_after_its_lease(
     path: Path, clock: FakeClock
 ) -> None:

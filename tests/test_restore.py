@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oauthsync import plan_file
-from oauthsync.errors import FileError, OauthsyncError, StoreError, UsageError
+from oauthsync import plan_file, single
+from oauthsync.errors import ApiError, FileError, OauthsyncError, StoreError, UsageError
 from oauthsync.plan import Options, Selection
 from oauthsync.profiles import difference
 from oauthsync.restore import (
@@ -297,6 +297,61 @@ def test_a_plan_that_is_carried_out_twice_in_one_session_creates_nothing_twice(
     check_invariants(world, wanted)
 
 
+def test_what_was_shown_hours_ago_is_not_fresh_because_a_look_since_then_has_failed(
+    world: World,
+) -> None:
+    """The API is down when the change is to be made, and up when it is tried again at once."""
+    world.target.create("jira", "another", "app")
+    world.file_secrets()
+    world.export()
+    with world.session() as session:
+        listing = session.look()
+        step = single.create(listing, provider="jira", name="new", client_id="app")
+        world.clock.sleep(3 * 3600.0)
+        world.target.create("jira", "new", "app")
+        world.sandbox.faults = [Fault("500", "list")]
+        with pytest.raises(ApiError):
+            session.write_one(step, listing)
+        world.sandbox.faults = []
+        session.write_one(step, listing)
+    assert len(world.target.profiles) == 2
+
+
+def test_a_plan_made_of_another_workspace_than_the_token_opens_now_is_refused(world: World) -> None:
+    fill(world)
+    with world.session() as session:
+        chosen = session.backup.snapshots().find("latest", "dev")
+        prepared = session.prepare(chosen, Options())
+    world.tokens = {**world.tokens, "PROD_TOKEN": world.tokens["DEV_TOKEN"]}
+    with world.session() as session, pytest.raises(StoreError, match="another workspace now"):
+        session.carry_out(prepared)
+    assert world.writes == []
+
+
+def test_an_open_call_is_settled_by_a_look_under_a_name_that_is_new(world: World) -> None:
+    """Or what another run creates under that name would be taken for the work of the call."""
+    fill(world, count=1)
+    world.points = Points(crash_on="before POST")
+    with pytest.raises(Crash):
+        world.carry_out()
+    world.restart()
+    toml = world.folder / "oauthsync.toml"
+    toml.write_text(toml.read_text().replace("[workspaces.prod]", "[workspaces.alias]"))
+    world.sandbox.faults = [Fault("reset-after-apply", "POST", times=1)]
+    assert states(world.carry_out("alias")) == {"done": 2, "adopted": 1}
+    assert {step.state for step in world.steps(1)} == {"planned"}
+
+
+def test_a_run_that_was_undone_meanwhile_is_not_resumed(world: World) -> None:
+    fill(world)
+    world.sandbox.faults = [Fault("refused", "POST", times=1)]
+    run = world.carry_out().report.run
+    with world.session() as session:
+        session.undo(run, force=True, confirm=lambda _: True)
+        with pytest.raises(UsageError, match="undone: there is nothing to carry on"):
+            session.resume(run)
+
+
 # Open calls, and the time
 
 
@@ -352,6 +407,26 @@ def test_after_a_restart_of_the_machine_an_open_call_is_waited_for_in_full(world
     world.resume()
     check_invariants(world, wanted)
     assert waits(world) == [OVER]
+
+
+def test_a_call_that_was_waited_for_after_a_restart_is_no_older_than_that() -> None:
+    """The server takes longer than was thought, and that is set right before the next try."""
+    with scratch() as folder, World(folder / "backup", server_timeout=120.0) as world:
+        wanted = fill(world, count=1)
+        world.sandbox.faults = [Fault("reset-late", "POST", delay=115.0)]
+        world.points = Points(crash_on="before end_call unknown")
+        with pytest.raises(Crash):
+            world.carry_out()
+        world.restart()
+        world.timeline = "the next start of the machine"
+        world.sandbox.faults = [Fault("500", "list")]
+        with pytest.raises(ApiError):
+            world.resume()
+        world.sandbox.faults = []
+        world.configure(world.folder, server_timeout=120.0)
+        world.resume()
+        world.clock.sleep(300.0)
+        check_invariants(world, wanted)
 
 
 # Resuming

@@ -114,10 +114,9 @@ def test_what_cannot_be_undone_is_left_with_the_reason(
 def test_what_was_deleted_and_created_again_by_others_is_not_to_be_created_once_more() -> None:
     deleted = step("delete", 3, state="done")
     there = profile(9, provider=deleted.provider, name=deleted.name, client_id=deleted.client_id)
-    assert undone([deleted], [there]) == (
-        [],
-        ["it was deleted; one with its name and client id is there: id 9"],
-    )
+    reason = "it was deleted; one with its name and client id is there: id 9"
+    assert undone([deleted], [there]) == ([], [reason])
+    assert undone([deleted], [there], [there]) != ([], [reason]), "its twin was always there"
 
 
 def test_what_was_deleted_is_not_promised_back_from_a_snapshot_that_was_pruned() -> None:
