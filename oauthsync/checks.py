@@ -7,9 +7,9 @@ oldest to the newest, with the versions that begin and end at each.
 """
 
 import sqlite3
-from bisect import bisect_left
+import sys
 from collections import defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -37,22 +37,24 @@ ORDER BY v.workspace_id, v.profile_id, v.first_snapshot
 """
 
 _PUT_BACK = """
-SELECT w.name, steps.source_id
-FROM steps JOIN runs ON runs.id = steps.run_id JOIN workspaces AS w ON w.id = runs.target_id
-WHERE steps.action = 'create' AND steps.state IN ('done', 'adopted')
-    AND runs.source_id = runs.target_id AND runs.state <> 'undone'
-    AND (EXISTS (
+SELECT w.name, steps.id, steps.source_id, steps.target_id, EXISTS (
         SELECT 1 FROM profile_versions AS v
         WHERE v.workspace_id = runs.target_id AND v.profile_id = steps.target_id)
-    OR NOT EXISTS (
+    OR runs.state <> 'undone' AND NOT EXISTS (
         SELECT 1 FROM snapshots AS s WHERE s.workspace_id = runs.target_id
-            AND s.taken_at > coalesce(runs.finished_at, runs.started_at)))
+            AND s.taken_at > coalesce(runs.finished_at, runs.started_at))
+FROM steps JOIN runs ON runs.id = steps.run_id JOIN workspaces AS w ON w.id = runs.target_id
+WHERE steps.action = 'create' AND steps.state IN ('done', 'adopted')
+    AND runs.source_id = runs.target_id AND steps.source_id IS NOT NULL
+ORDER BY steps.id
 """
-"""The profiles that a run created again, whatever it called them: a snapshot has what it created,
-or none was taken since."""
+"""What runs created in place of a profile of the same workspace, whatever they called it.
+
+And whether it counts: a snapshot has what was created, or none was taken since and it was not
+undone."""
 
 _CREATED = """
-SELECT w.name, v.provider, v.name, v.client_id, v.first_snapshot
+SELECT v.profile_id, w.name, v.provider, v.name, v.client_id, v.first_snapshot
 FROM profile_versions AS v JOIN workspaces AS w ON w.id = v.workspace_id
 WHERE NOT EXISTS (
     SELECT 1 FROM profile_versions AS before WHERE before.workspace_id = v.workspace_id
@@ -129,36 +131,60 @@ def vanished(database: Database) -> list[Vanished]:
         rows = connection.execute(_VANISHED).fetchall()
         if not rows:
             return []
+        put_back = _PutBack(connection.execute(_PUT_BACK))
         # Looked up here: SQLite compares with row after row where a value may be NULL.
         created: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        for *key, first in connection.execute(_CREATED):
-            created[tuple(key)].append(first)
-        put_back = set(connection.execute(_PUT_BACK))
+        for profile_id, workspace, *key, first in connection.execute(_CREATED):
+            if not put_back.has_created(workspace, profile_id):  # that stands for its source alone
+                created[workspace, *key].append(first)
     gone = []
     for (workspace, profile_id), group in groupby(rows, key=itemgetter(0, 1)):
         spans, keys = zip(*((row[2:4], row[4:]) for row in group), strict=True)
         provider, name, _ = keys[-1]
-        found = Vanished(workspace, profile_id, provider, name, spans)
-        gone.append((found, created[workspace, *keys[-1]], (workspace, profile_id) in put_back))
+        if not put_back.has(workspace, profile_id):
+            found = Vanished(workspace, profile_id, provider, name, spans)
+            gone.append((found, created[workspace, *keys[-1]]))
     return _not_created_again(gone)
 
 
-def _not_created_again(gone: list[tuple[Vanished, list[int], bool]]) -> list[Vanished]:
+class _PutBack:
+    """Which profiles runs have put back, by workspace and id."""
+
+    def __init__(self, rows: Iterable[tuple[str, int, int, int, bool]]) -> None:
+        self._source: dict[tuple[str, int], tuple[int, int]] = {}
+        self._last: dict[tuple[str, int], int] = {}
+        for workspace, step, source, target, counts in rows:
+            self._source[workspace, target] = (source, step)
+            if counts:
+                self._last[workspace, source] = step
+
+    def has_created(self, workspace: str, profile_id: int) -> bool:
+        """Whether a profile was created in place of another."""
+        return (workspace, profile_id) in self._source
+
+    def has(self, workspace: str, profile_id: int) -> bool:
+        """Whether a profile, or the one in whose place it was created, was put back since then."""
+        _, since = self._source.get((workspace, profile_id), (0, 0))
+        step = sys.maxsize
+        while self._last.get((workspace, profile_id), 0) <= since:
+            profile_id, earlier = self._source.get((workspace, profile_id), (0, 0))
+            if not 0 < earlier < step:  # where there is none; a hostile file may say anything
+                return False
+            step = earlier
+        return True
+
+
+def _not_created_again(gone: list[tuple[Vanished, list[int]]]) -> list[Vanished]:
     """The vanished profiles without those for which another one stands.
 
-    Each comes with the snapshots, in their order, in which its like appeared, and whether a run put
-    it back. Each appearance stands for one, and first of all for what was put back.
+    Each comes with the snapshots, in their order, in which its like appeared. Each appearance
+    stands for one.
     """
     lost = []
-    for profile, appeared, was_put_back in sorted(
-        gone, key=lambda each: (not each[2], -each[0].spans[-1][1])
-    ):
-        end = profile.spans[-1][1]
-        if appeared and appeared[-1] >= end:
-            # What a run put back was the first to appear. That one may have gone since, and what
-            # appeared later stands for that.
-            appeared.pop(bisect_left(appeared, end) if was_put_back else -1)
-        elif not was_put_back:
+    for profile, appeared in sorted(gone, key=lambda each: -each[0].spans[-1][1]):
+        if appeared and appeared[-1] >= profile.spans[-1][1]:
+            appeared.pop()
+        else:
             lost.append(profile)
     return sorted(lost, key=attrgetter("workspace", "id"))
 

@@ -286,8 +286,13 @@ def test_what_a_run_has_created_again_does_not_stand_for_its_twin(
         assert [each["id"] for each in called.json["lost"]] == still_lost
 
 
+@pytest.mark.parametrize("by_hand", [True, False])
 def test_prune_says_nothing_of_what_was_created_again_undone_and_created_once_more(
-    folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    sandbox: Sandbox,
+    capsys: Capsys,
+    monkeypatch: pytest.MonkeyPatch,
+    by_hand: bool,
 ) -> None:
     unlocked(folder, monkeypatch, ("hubspot", "one"))
     workspace = sandbox.workspace(TOKEN)
@@ -295,11 +300,40 @@ def test_prune_says_nothing_of_what_was_created_again_undone_and_created_once_mo
     exported(capsys, 1)
     workspace.delete(profile.id)
     exported(capsys, 1)
-    for command in (["import", "1"], ["undo"], ["import", "1"]):
+    for command in (["import", "1"], ["undo"]):
         assert call(capsys, *command, "--yes").code == 0
         exported(capsys, 1)
+    if by_hand:
+        workspace.create("hubspot", "Acme", "one")
+    else:
+        assert call(capsys, "import", "1", "--yes").code == 0
+    exported(capsys, 1)
     called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
     assert called.json["lost"] == []
+    [there] = workspace.profiles
+    workspace.delete(there)
+    exported(capsys, 1)
+    called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
+    assert [each["id"] for each in called.json["lost"]] == [there]
+
+
+def test_what_a_run_has_created_again_under_another_name_stands_for_nothing_of_that_name(
+    folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlocked(folder, monkeypatch, ("hubspot", "one"))
+    workspace = sandbox.workspace(TOKEN)
+    taken, renamed = (workspace.create("hubspot", name, "one") for name in ("Taken", "Acme"))
+    exported(capsys, 1)
+    workspace.delete(taken.id)
+    workspace.delete(renamed.id)
+    exported(capsys, 1)
+    overrides = folder / "o.toml"
+    overrides.write_text('[[override]]\nmatch = { provider = "hubspot" }\nname = "Taken"\n')
+    args = ["--id", str(renamed.id), "--overrides", str(overrides), "--yes"]
+    assert call(capsys, "import", "1", *args).code == 0
+    exported(capsys, 1)
+    called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
+    assert [each["id"] for each in called.json["lost"]] == [taken.id]
 
 
 def test_prune_warns_of_what_a_run_has_created_again_and_was_undone(
