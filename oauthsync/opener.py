@@ -99,6 +99,13 @@ class Opener:
         assert unlock.identity is not None
         return sidecar.IdentityKey(self._identities(unlock.identity, unlock.source))
 
+    def identities(self) -> "tuple[KeyPair, ...]":
+        """The identities that the configuration names, if it names any. Raises SidecarError."""
+        unlock = self._config.unlock()
+        if unlock is None or unlock.identity is None:
+            return ()
+        return self._identities(unlock.identity, unlock.source)
+
     def _is_to_take_over(self, unlock: Unlock) -> bool:
         from oauthsync import sidecar
 

@@ -68,8 +68,8 @@ class PlanChangedError(OauthsyncError):
         super().__init__(
             "the saved plan is not what would be done now, so nothing was written:"
             f" {'; '.join(differences)}",
-            hint="look at a new plan, with the same options:"
-            f" `oauthsync plan {inputs.snapshot} --to {shlex.quote(inputs.target)} -o FILE`",
+            hint="look at a new plan, with the options that this one was made with:"
+            f" `oauthsync plan {inputs.snapshot} --to {shlex.quote(inputs.target)} … -o FILE`",
         )
         self.differences = tuple(differences)
 

@@ -24,7 +24,14 @@ from typing import TypeVar
 from oauthsync import age, files
 from oauthsync.entries import Entry, Secrets, UnknownVersionError, dump_document, parse_document
 from oauthsync.errors import FileError, SidecarError, UsageError
-from oauthsync.keys import IdentityKey, Key, PassphraseKey, check_passphrase, parse_identity_file
+from oauthsync.keys import (
+    IdentityKey,
+    Key,
+    KeyPair,
+    PassphraseKey,
+    check_passphrase,
+    parse_identity_file,
+)
 
 __all__ = [
     "Entry",
@@ -108,13 +115,19 @@ def update(
     return _compare(before, after, {entry.app for entry in entries})
 
 
-def rekey(path: Path, key: Key, new: PassphraseKey | Sequence[str]) -> bool:
+def rekey(
+    path: Path,
+    key: Key,
+    new: PassphraseKey | Sequence[str],
+    *,
+    at_hand: Sequence[KeyPair] = (),
+) -> bool:
     """Seal the sidecar with a new passphrase, or to new recipients, and to nobody else.
 
     The generation before, which opens with the old key, is removed, and whatever interrupted saves
-    left behind; copies elsewhere still open with the old key. The identity at hand need not be
-    among the recipients: False where it is not, and nobody has seen the file open. Raises as
-    `update` does.
+    left behind; copies elsewhere still open with the old key. Where no identity that is `at_hand`,
+    or in the key, is among the recipients, nobody has seen the new file open: then the generation
+    before stays, and the result is False. Raises as `update` does.
     """
     own: Sequence[age.Identity]
     with _locked(path):
@@ -125,13 +138,16 @@ def rekey(path: Path, key: Key, new: PassphraseKey | Sequence[str]) -> bool:
             sealed = _seal(Secrets((), filed), passphrase, passphrase)
         else:
             secrets = Secrets(_canonical(new), filed)
-            own = _own(key, secrets.recipients)
+            own = _own((*_identities(key), *at_hand), secrets.recipients)
             sealed = _seal(secrets, _parsed(secrets.recipients), own)
+        if not own:
+            files.replace_file(path, sealed, previous=files.previous_of(path))
+            return False
         # Before the new file stands, for then no crash leaves an old generation beside it. The one
         # that was loaded just now is whole, so nothing is at risk meanwhile.
         _remove_old_generations(path)
         files.replace_file(path, sealed)
-    return bool(own)
+    return True
 
 
 def _locked(path: Path) -> AbstractContextManager[None]:
@@ -280,9 +296,12 @@ def _passphrase(key: PassphraseKey) -> age.Passphrase:
     return age.Passphrase(key.passphrase, work_factor=key.work_factor)
 
 
-def _own(key: Key, recipients: Collection[str]) -> Sequence[age.Identity]:
-    """The identities at hand that open what is sealed to `recipients`."""
-    identities = key.identities if isinstance(key, IdentityKey) else ()
+def _identities(key: Key) -> Sequence[KeyPair]:
+    return key.identities if isinstance(key, IdentityKey) else ()
+
+
+def _own(identities: Iterable[KeyPair], recipients: Collection[str]) -> Sequence[age.Identity]:
+    """Those of the identities that open what is sealed to `recipients`."""
     return [one for one in identities if str(one.recipient) in recipients]
 
 
@@ -299,7 +318,7 @@ def _reseal(secrets: Secrets, key: Key) -> bytes:
     """The next generation, sealed so that the same key opens it."""
     if isinstance(key, PassphraseKey):
         return _seal(secrets, [_passphrase(key)], ())
-    own = _own(key, secrets.recipients)
+    own = _own(_identities(key), secrets.recipients)
     if not own:
         raise SidecarError(
             "the identity that was given is not among the sidecar's recipients, "

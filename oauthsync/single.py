@@ -5,6 +5,8 @@ profile that is there already is not created again: who calls a second time, bec
 was cut off, is not to have it twice.
 """
 
+import shlex
+
 from oauthsync.errors import OauthsyncError, UsageError
 from oauthsync.profiles import Profile
 from oauthsync.runs import NewStep
@@ -23,10 +25,11 @@ def find(listing: Listing, profile_id: int) -> Profile:
 
 def not_there(workspace: str, profile_id: int) -> OauthsyncError:
     """The error for an id that a workspace does not have."""
+    option = f"--workspace {shlex.quote(workspace)}"
     return OauthsyncError(
         f"{workspace!r} has no profile {profile_id}",
-        hint="`oauthsync profiles list` shows them, `oauthsync diff` what is gone since the last"
-        " export, `oauthsync log` what went before",
+        hint=f"`oauthsync profiles list {option}` shows them, `oauthsync diff {option}` what is"
+        " gone since the last export, `oauthsync log` what went before; or name another workspace",
     )
 
 

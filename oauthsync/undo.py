@@ -103,7 +103,7 @@ def _deleted(step: Step, new: Sequence[Profile], safety_snapshot: int | None) ->
         return "it was deleted, and the snapshot that had it was pruned: `oauthsync log` may know"
     return (
         f"it was deleted: `oauthsync import {safety_snapshot} --id {step.target_id}` creates it"
-        " anew, with a new id"
+        " anew, with a new id, where its secret is filed"
     )
 
 

@@ -816,7 +816,7 @@ def test_a_saved_plan_is_refused_where_the_target_has_changed(world: World) -> N
     assert "with a token" in difference
     assert "create (not in target) → unchanged" in difference
     assert caught.value.exit_code == 1
-    assert "`oauthsync plan 1 --to prod -o FILE`" in str(caught.value.hint)
+    assert "`oauthsync plan 1 --to prod … -o FILE`" in str(caught.value.hint)
     assert (world.writes, world.runs()) == ([], [])
 
 

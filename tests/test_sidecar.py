@@ -273,12 +273,23 @@ def test_a_rekeyed_sidecar_opens_with_the_new_key_and_nothing_in_the_folder_with
     left_over.write_bytes(path.read_bytes())
     unrelated = path.with_name(".other.tmp")
     unrelated.touch()
-    sidecar.rekey(path, old, new)
+    at_hand = opens.identities if isinstance(opens, sidecar.IdentityKey) else ()
+    assert sidecar.rekey(path, old, new, at_hand=at_hand)
     assert apps(sidecar.load(path, opens)) == ["a", "b"]
     names = {each.name for each in path.parent.iterdir()}
     assert names == {"secrets.age", "secrets.age.lock", ".other.tmp"}
     if old != KEY or RECIPIENT not in sidecar.load(path, opens).recipients:
         refused(path, old)
+
+
+def test_a_rekey_that_nobody_here_can_open_leaves_the_generation_before(path: Path) -> None:
+    """Who meant to add a recipient, and has locked themselves out, can go back."""
+    sidecar.update(path, KEY, [entry("a")])
+    sidecar.update(path, KEY, [entry("b")])
+    assert not sidecar.rekey(path, KEY, [OTHER_RECIPIENT])
+    refused(path, KEY)
+    assert apps(sidecar.load(path, OTHER_KEY)) == ["a", "b"]
+    assert apps(sidecar.load(previous(path), KEY)) == ["a", "b"]
 
 
 def test_a_rekeyed_sidecar_goes_on_with_its_new_recipients(path: Path) -> None:
@@ -312,7 +323,7 @@ def test_a_rekey_that_cannot_remove_the_generation_before_changes_nothing(path: 
     before = path.read_bytes()
     (previous(path) / "folder").mkdir(parents=True)
     with pytest.raises(FileError, match=r"earlier generation .*/secrets\.age\.prev: "):
-        sidecar.rekey(path, KEY, [OTHER_RECIPIENT])
+        sidecar.rekey(path, KEY, [RECIPIENT, OTHER_RECIPIENT])
     assert path.read_bytes() == before
 
 

@@ -176,13 +176,17 @@ def test_a_rekey_killed_at_any_step_is_not_done_or_leaves_nothing_for_the_old_ke
         if done:
             assert not any(opens(each, KEY) for each in path.parent.iterdir())
         else:
-            sidecar.rekey(path, KEY, NEW_RECIPIENTS)
+            sidecar.rekey(path, KEY, NEW_RECIPIENTS, at_hand=NEW_KEY.identities)
             assert {each.name for each in path.parent.iterdir()} == {
                 "secrets.age",
                 "secrets.age.lock",
             }
 
-    kill_everywhere(template, lambda path: sidecar.rekey(path, KEY, NEW_RECIPIENTS), check)
+    kill_everywhere(
+        template,
+        lambda path: sidecar.rekey(path, KEY, NEW_RECIPIENTS, at_hand=NEW_KEY.identities),
+        check,
+    )
     assert seen == {False, True}
 
 
@@ -242,7 +246,7 @@ def test_nothing_outside_the_folder_is_opened_for_writing(tmp_path: Path) -> Non
         sys.addaudithook(note)
         sidecar.update(path, PASSPHRASE, [entry("a")])
         sidecar.update(path, PASSPHRASE, [entry("b")])
-        sidecar.rekey(path, PASSPHRASE, NEW_RECIPIENTS)
+        sidecar.rekey(path, PASSPHRASE, NEW_RECIPIENTS, at_hand=NEW_KEY.identities)
         sidecar.load(path, NEW_KEY)
         # A file object around a descriptor that is open already is audited under its number.
         named = [each for each in written if not each.isdigit()]

@@ -277,15 +277,20 @@ def rekey_command(session: Session, by_passphrase: bool, recipients: tuple[str, 
 
     Without an option, the recipients of oauthsync.toml are taken or, without those, a passphrase.
     """
-    from oauthsync import sidecar
+    from oauthsync import files, sidecar
 
     if by_passphrase and recipients:
         raise click.UsageError("give --passphrase or --recipient, not both")
     with session.backup() as backup:
         chosen = () if by_passphrase else recipients or backup.config.recipients
         backup.sidecar.secrets()  # tried before a new passphrase is typed
+        key = backup.sidecar.key
+        takes_over = bool(chosen) and isinstance(key, sidecar.PassphraseKey)
         opens = sidecar.rekey(
-            backup.config.sidecar, backup.sidecar.key, chosen or backup.sidecar.new_passphrase()
+            backup.config.sidecar,
+            key,
+            chosen or backup.sidecar.new_passphrase(),
+            at_hand=backup.sidecar.identities() if takes_over else (),
         )
         configured = backup.config.unlock()
     how = (
@@ -298,8 +303,9 @@ def rekey_command(session: Session, by_passphrase: bool, recipients: tuple[str, 
     session.say("copies of the sidecar that were made earlier still open with the old key")
     if not opens:
         session.warn(
-            "that it opens with a new identity could not be verified: none of theirs is at hand."
-            " Try `oauthsync secrets list` with one of them before you give up the old key's copies"
+            "no identity at hand opens it now, so nobody has seen it open. Try `oauthsync secrets"
+            " list` with one of the new ones; until you delete it, the generation before, which"
+            f" opens with the old key, is {files.previous_of(backup.config.sidecar)}"
         )
     elif configured is not None and not chosen:
         session.warn(f"put the new passphrase in the place of the old one: {configured.source}")
