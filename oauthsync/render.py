@@ -7,7 +7,7 @@ their counts, and shortened on a terminal only: a pipe gets all of it, and so do
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, groupby
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
@@ -37,8 +37,9 @@ MAX_VALUE = 200
 _IDS = 1
 """The column of a line with the ids of a profile."""
 
-_FREE = (("client id",), ("name", "error"))
-"""The columns that are shortened first: free text, while the others say what a row is about."""
+_FREE = (("name", "profiles", "error"), ("client id",))
+"""The columns that are shortened first: free text, and only then what has to be typed letter by
+letter, while the others say what a row is about."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Renderer:
         left_out: set[int] = set()
         if self._width is not None:
             places = [headers.index(each) for each in spare]
-            left_out = without_room(cells, self._width, places, {*chain(*free)})
+            left_out = without_room(cells, self._width, places, free[0])
         kept = [at for at in range(len(headers)) if at not in left_out]
         head, *lines = columns(
             [[row[at] for at in kept] for row in cells],
@@ -276,8 +277,8 @@ class Renderer:
             lines.append(summary(plan.summary))
         return "\n".join([_heading(prepared), *lines, *to_choose_again(prepared)])
 
-    def undo(self, run: "Run", plan: "UndoPlan") -> str:
-        """What undoing a run would do, and leave."""
+    def undo(self, run: "Run", steps: "Sequence[RunStep]", plan: "UndoPlan") -> str:
+        """What undoing a run would do, and leave; `steps` are the run's."""
         what = "change of one profile in" if run.kind == "profile" else f"{run.kind} into"
         head = f"undo of run {run.id}, {what} {inline(run.target)}, {run.started_at}"
         kinds = {"delete": "delete", "update": "put back"}
@@ -285,13 +286,15 @@ class Renderer:
             Line(step.provider, kinds[step.action], (inline(step.name), f"id {step.target_id}"))
             for step in plan.steps
         ]
+        # What a step may have made without an id of its own has the step's name.
+        providers: dict[object, str] = {step.name: step.provider for step in steps}
+        providers |= {step.target_id: step.provider for step in steps}
+        for each in plan.left:
+            provider = providers.get(each.target_id) or providers.get(each.name, "")
+            cells = (inline(each.name), f"id {each.target_id}")
+            lines.append(Line(provider, "left", cells, (inline(each.reason),)))
         lines.sort(key=lambda line: line.group)
-        left = [
-            Line("", "left", (inline(each.name), f"id {each.target_id}"), (inline(each.reason),))
-            for each in plan.left
-        ]
-        told = self.lines(lines) + self.lines(left)
-        return "\n".join([head, *(told or ["nothing to undo"])])
+        return "\n".join([head, *(self.lines(lines) or ["nothing to undo"])])
 
     def run(self, report: "Report") -> str:
         """How a run ended."""

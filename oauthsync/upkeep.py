@@ -1,5 +1,7 @@
 """What a backup folder is worth today: its database, its exports, its runs and its sidecar."""
 
+import os
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ from oauthsync.diagnosis import Check
 from oauthsync.errors import StoreError
 from oauthsync.runs import UNFINISHED
 from oauthsync.snapshots import Snapshot
+from oauthsync.sources import FromFile
 from oauthsync.text import count_of
 from oauthsync.unlock import Unlock
 
@@ -54,18 +57,17 @@ def _check_exports(names: Sequence[str], snapshots: Sequence[Snapshot], now: flo
         if snapshot.kind == "export":
             newest.setdefault(snapshot.workspace, snapshot)
     ages = {name: now - _seconds(newest[name]) for name in names or newest if name in newest}
-    stale = [f"{name!r} (never)" for name in names if name not in newest]
-    stale += [
-        f"{name!r} ({age / DAY:.0f} days ago)"
-        for name, age in ages.items()
-        if age > STALE_DAYS * DAY
-    ]
+    stale = {name: "never" for name in names if name not in newest}
+    stale |= {
+        name: f"{age / DAY:.0f} days ago" for name, age in ages.items() if age > STALE_DAYS * DAY
+    }
     if stale or not ages:
+        told = ", ".join(f"{name!r} ({when})" for name, when in stale.items()) or "anything"
         return Check(
             "exports",
             "warning",
-            f"not exported in the last {STALE_DAYS} days: {', '.join(stale) or 'anything'}",
-            hint="run `oauthsync export`, best by a schedule",
+            f"not exported in the last {STALE_DAYS} days: {told}",
+            hint=f"run `{shlex.join(['oauthsync', 'export', *stale])}`, best by a schedule",
         )
     which = "the last one of each is" if len(ages) > 1 else "the last one is"
     hours = int(max(ages.values()) * 24 / DAY) + 1
@@ -99,10 +101,13 @@ def check_sidecar(backup: Backup, *, may_ask: bool, can_export: bool) -> Iterato
     snapshot, and a workspace to take one of (`can_export`), nobody knows which secrets to file.
     """
     path = backup.config.sidecar
+    unlock = backup.config.unlock()
+    if unlock is not None:
+        yield from _check_key_file(backup, unlock)
     if not backup.sidecar.exists:
         yield _no_sidecar(path, can_export=can_export)
         return
-    if not _can_open(path, backup.config.unlock(), may_ask=may_ask):
+    if not _can_open(path, unlock, may_ask=may_ask):
         kind = "with a passphrase" if sidecar.sealed_with_passphrase(path) else "to age recipients"
         yield Check(
             "sidecar",
@@ -139,6 +144,35 @@ def check_sidecar(backup: Backup, *, may_ask: bool, can_export: bool) -> Iterato
     yield Check(
         "sidecar", "ok", f"opens; {count_of(len(secrets.entries), 'secret')}, sealed {sealed}"
     )
+
+
+def _check_key_file(backup: Backup, unlock: Unlock) -> Iterator[Check]:
+    """Warnings of a key's file that is not there, or is copied with what it opens.
+
+    One that is not there is not named: people put the secret itself in its place.
+    """
+    file = unlock.identity
+    if isinstance(unlock.reader, FromFile):
+        file = unlock.reader.path
+    if file is None:
+        return
+    if not os.path.exists(file):  # noqa: PTH110 - never raises
+        # A sidecar that is there and cannot be opened is told by its own check.
+        if not backup.sidecar.exists:
+            yield Check(
+                "key",
+                "warning",
+                f"{unlock.source}: there is no such file, so no secret can be filed",
+                hint="write it, or correct the setting, before you need it",
+            )
+    elif backup.folder.resolve() in file.resolve().parents and not _is_encrypted(file):
+        yield Check(
+            "key",
+            "warning",
+            f"{file} opens the sidecar, and is in the backup folder: whoever has a copy of that"
+            " has the secrets",
+            hint="keep it out of the folder",
+        )
 
 
 def _no_sidecar(path: Path, *, can_export: bool) -> Check:

@@ -162,7 +162,7 @@ def test_create_warns_of_whom_a_typed_secret_is_sealed_to_beside_the_configured_
     secrets = f'[secrets]\nidentity = "key.txt"\nrecipients = ["{own}"]\n'
     configure(folder, sandbox.url, secrets)
     args = ["profiles", "create", "--provider", "jira", "--name", "B", "--client-id", "bee"]
-    code, _, shown = converse(args, [("Client secret of jira bee", "typed-secret")])
+    code, _, shown = converse(args, [("Client secret of jira bee", "typed-secret")], COLUMNS="400")
     assert (code, f"also sealed to {stranger}" in shown) == (0, True), shown
 
 

@@ -368,9 +368,11 @@ def test_what_is_in_use_is_updated_only_with_yes_and_named_first(desk: Desk) -> 
     desk.file(("hubspot", "app"))
     desk.done("export")
     args = ["import", "--to", "prod", "--on-existing", "update"]
+    told = "1 profile in use"
+    assert f"updates {told}: the import takes --yes" in desk.call("plan", *args[1:]).out
     called = desk.call(*args)
     assert called.code == 2
-    assert "is in use" in called.err.split("warning: this plan\n")[1]
+    assert "is in use" in called.err.split(f"warning: this plan updates {told}:\n")[1]
     assert "add --yes" in called.err
     assert converse(args, [])[0] == 2
     assert desk.writes() == []
@@ -387,7 +389,8 @@ def test_many_updates_of_what_is_in_use_are_folded_on_a_terminal(desk: Desk) -> 
     desk.done("export")
     args = ("import", "--to", "prod", "--on-existing", "update")
     _, _, shown = converse(args, [])
-    told = shown.replace("\r\n", "\n").split("warning: this plan\n")[1]
+    head = "warning: this plan updates a great part of the target and 30 profiles in use:\n"
+    told = shown.replace("\r\n", "\n").split(head)[1]
     assert told.startswith("  it updates 30 of the target's 30 profiles\n")
     assert told.count("is in use") == 18
     assert "\n  … and 12 more (-v shows all)\n" in told
@@ -552,6 +555,11 @@ def test_a_step_that_fails_leaves_a_run_that_resume_carries_on(desk: Desk, loss:
         assert f"warning: {carries_on}" in desk.call(command).err
         assert "resume" not in desk.call(command, "--to", "prod").err
     assert "  ! Acme" in desk.call("resume").out
+    ours = (desk.folder / "oauthsync.toml").read_text()
+    desk.configure(ours.replace('default_workspace = "dev"', 'default_workspace = "prod"'))
+    warning = "warning: run 1 is one in dev, and the default workspace is prod\n"
+    assert [warning in desk.call("resume", *run).err for run in ([], ["1"])] == [True, False]
+    desk.configure(ours)
     desk.sandbox.faults = []
     answer = desk.done("resume")
     assert (answer["run"], answer["failed"], len(answer["created"])) == (1, [], 1)
@@ -664,10 +672,28 @@ def test_undo_asks_before_it_writes_and_shows_where(desk: Desk, loss: int) -> No
     code, _, shown = converse(["undo"], [(question, "n")])
     before = shown.split(question)[0]
     assert (code, "  - Acme" in before) == (1, True)
-    assert before.startswith("undo of run 1, import into prod, 20")
+    warning = "warning: run 1 is one in prod, and the default workspace is dev\r\n"
+    assert before.startswith(f"{warning}undo of run 1, import into prod, 20")
+    assert converse(["undo", "1"], [(question, "n")])[2].startswith("undo of run 1")
     assert len(names(desk, PROD)) == 2
     assert converse(["undo"], [(question, "y")])[0] == 0
     assert names(desk, PROD) == []
+
+
+def test_undo_says_how_to_put_back_what_lacks_its_secret(desk: Desk) -> None:
+    desk.sandbox.workspace(PROD).create("hubspot", "Acme", "old")
+    desk.create("Acme", "Beta")
+    desk.file(("hubspot", "app"))
+    desk.done("export")
+    desk.done("import", "--to", "prod", "--on-existing", "update", "--yes")
+    called = desk.call("undo", "1", "--yes")
+    assert called.code == 6
+    how = "`oauthsync secrets set` files a missing secret, and then `oauthsync undo 1` goes on"
+    assert how in called.err
+    desk.file(("hubspot", "old"))
+    assert desk.done("undo", "1", "--yes")["left"] == []
+    plan = desk.done("plan", "--to", "prod", "--on-existing", "update", "--allow-missing")
+    assert plan["summary"]["create"] == plan["summary"]["update"] == 1
 
 
 def test_undo_with_nothing_to_write_says_what_it_left(desk: Desk, loss: int) -> None:

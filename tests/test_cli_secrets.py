@@ -54,6 +54,13 @@ def test_set_reads_json_from_stdin(desk: Desk, monkeypatch: pytest.MonkeyPatch) 
     assert filed(desk, "slack", "a1") == (" new ", None)
 
 
+def test_set_names_a_key_that_it_does_not_know(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdin(monkeypatch, '{"client_secret": "s-canary", "tken": "t-canary"}')
+    called = desk.call("secrets", "set", "--provider", "p", "--client-id", "c", "--stdin")
+    assert called.code == 2
+    assert called.err == "error: stdin has an unknown key 'tken'\nhint: did you mean token?\n"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -189,7 +196,7 @@ def test_a_lost_sidecar_is_told_before_anything_is_typed_and_is_not_taken_for_no
     set_secret = ["secrets", "set", "--provider", "p", "--client-id", "c"]
     others = (["secrets", "list"], ["secrets", "missing"], ["plan", "--to", "prod"], ["check"])
     for args in (set_secret, ["secrets", "fill"], *others):
-        code, _, shown = converse(args, [])
+        code, _, shown = converse(args, [], COLUMNS="400")
         assert (code, "earlier generation of it at secrets.age.prev" in shown) == (7, True), shown
 
 

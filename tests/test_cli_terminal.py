@@ -88,7 +88,7 @@ def test_a_table_fits_the_terminal_and_lines_up_in_any_script(desk: Desk, column
     desk.done("export")
     lines = COLOR.sub("", on_terminal("show", columns=columns)).splitlines()
     assert max(map(cell_len, lines)) <= columns
-    starts = {cell_len(line[: line.index("cccccc")]) for line in lines[1:]}
+    starts = {cell_len(line[: line.index("cccccc")]) for line in lines[1:5]}
     assert len(starts) == 1
     assert ("…" in "".join(lines)) == (columns < 200)
 
@@ -110,8 +110,47 @@ def test_a_narrow_terminal_gets_whole_what_says_what_a_row_is_about(desk: Desk) 
     assert listed[-1] == "… no room for changed, removed (-v shows all)"
     [_, row, _] = shown("runs")
     assert row.split()[:3] + row.split()[5:] == ["1", "import", "prod", "complete"]
-    # A name says more than its client id, which gives way first.
-    assert "  Acme Corporation Inte…  ccccccccccc…  " in shown("show")[1]
+    # A client id is what has to be typed elsewhere: the name gives way first.
+    assert f"  Acme Corpor…  {'c' * 27}…" in shown("show")[1]
+
+
+def test_the_client_id_of_a_missing_secret_is_whole_and_the_names_give_way(desk: Desk) -> None:
+    desk.file(("p", "c"))
+    desk.create(*(f"Acme Corporation {number}" for number in range(5)), client_id="c" * 28)
+    desk.done("export")
+    for command in (["secrets", "missing"], ["profiles", "list"]):
+        shown = COLOR.sub("", on_terminal(*command, columns=60))
+        row = next(line for line in shown.splitlines() if "cc" in line)
+        assert ("c" * 28 in row, "Acme Corpor" in row, "…" in row) == (True, True, True)
+    shown = on_terminal("secrets", "missing", columns=45)
+    assert "c" * 28 in shown
+    assert "no room for profiles" in shown
+
+
+def test_messages_are_wrapped_at_spaces_and_never_within_a_command() -> None:
+    command = "`oauthsync secrets set --provider p`"
+    text = f"said of it: use {command} and 株式会社 さくら\n  a list's line stays as it is"
+    assert terminal.wrapped(text, 20, used=7).split("\n") == [
+        "said of it:",
+        "use",
+        command,
+        "and 株式会社 さくら",
+        "  a list's line stays as it is",
+    ]
+    assert terminal.wrapped("two  spaces `and one", 80) == "two  spaces `and one"
+
+
+def test_messages_are_wrapped_on_a_terminal_only_and_never_with_json(desk: Desk) -> None:
+    desk.create("Acme")
+    desk.done("export")
+    args = ("import", "--to", "prod")
+    whole = desk.call(*args).err.splitlines()
+    assert max(map(len, whole)) > 40
+    _, _, shown = converse(args, [], COLUMNS="40")
+    assert max(map(len, shown.splitlines())) <= 40
+    assert " ".join(shown.split()) == " ".join(" ".join(whole).split())
+    _, _, shown = converse([*args, "--json"], [], COLUMNS="40")
+    assert max(map(len, shown.splitlines())) > 40
 
 
 def test_a_long_list_is_folded_on_a_terminal_unless_all_is_asked_for(desk: Desk) -> None:

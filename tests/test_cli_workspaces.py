@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oauthsync import init
 from oauthsync.config import REGIONS, Config, load
 from oauthsync.sandbox import Fault, Sandbox
-from tests.everyday import TOKEN, Called, by_name, call, configure, converse, isolate
+from tests.everyday import TOKEN, Called, by_name, call, configure, converse, identity, isolate
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -91,6 +91,8 @@ def test_init_shows_the_lines_that_add_a_workspace_to_a_file(
         called = call(capsys, "init", "--workspace", workspace, *place)
         assert called.code == 1
         lines = called.err.partition("put lines like these at its end:\n\n")[2]
+        # Indented lines are not wrapped: a value of TOML must not be torn apart.
+        assert all(line.startswith("  ") for line in lines.strip("\n").splitlines())
         file.write_text(f"{file.read_text()}\n{lines}")
     config = written(folder, WORKATO_MY_PROD_TOKEN="t")
     assert [*config.workspaces] == ["dev", "prod", "my.prod", "Ünï"]
@@ -229,6 +231,7 @@ def test_init_asks_a_person_again_until_an_answer_is_good(folder: Path, sandbox:
             ("(prompt, command, file, identity) [prompt]", "file"),
             ("The file with the passphrase", "~/passphrase"),
         ],
+        COLUMNS="400",
     )
     assert (code, "wrote oauthsync.toml" in out) == (0, True), shown
     assert "try again: that is not a region" in shown
@@ -264,6 +267,19 @@ def test_init_lets_a_person_go_on_with_a_token_that_does_not_work_yet(
     )
     assert code == (0 if answer == "y" else 1), shown
     assert (folder / "oauthsync.toml").exists() == (answer == "y")
+
+
+def test_init_warns_of_an_identity_that_is_not_there(
+    folder: Path, sandbox: Sandbox, capsys: Capsys
+) -> None:
+    args = ("init", "--workspace", "dev", "--url", sandbox.url, "--token-env", "TOKEN")
+    called = call(capsys, *args, "--identity", "canary.txt")
+    assert called.code == 0
+    assert "identity in oauthsync.toml names: there is no such file" in called.err
+    assert "canary" not in called.err
+    (folder / "oauthsync.toml").unlink()
+    identity(folder.parent)
+    assert "warning" not in call(capsys, *args, "--identity", "../key.txt").err
 
 
 def test_init_says_once_that_a_token_is_not_there_yet_and_writes_the_file(

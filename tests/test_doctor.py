@@ -73,10 +73,10 @@ def calls(sandbox: Sandbox) -> list[tuple[str, int]]:
 
 def test_a_healthy_folder_takes_three_requests(folder: Path, sandbox: Sandbox) -> None:
     export(folder)
-    key = identity(folder)
+    key = identity(folder.parent)
     file_secret(folder, key, ("hubspot", "app"))
     sandbox.requests.clear()
-    found = checks(folder, OAUTHSYNC_IDENTITY=str(folder / "key.txt"))
+    found = checks(folder, OAUTHSYNC_IDENTITY=str(folder.parent / "key.txt"))
     assert calls(sandbox) == [("list", 200), ("get", 200), ("me", 200)]
     untested = {name for name, check in found.items() if check.status == "untested"}
     assert untested == {"privileges to write"}
@@ -291,13 +291,21 @@ def test_an_export_that_is_long_ago_is_a_warning(folder: Path, sandbox: Sandbox)
     clock.advance_to(clock.now() + 8 * 86400)
     found = checks(folder, clock=clock)["exports"]
     assert (found.status, "'dev' (8 days ago)" in found.message) == ("warning", True)
+    assert found.hint == "run `oauthsync export dev`, best by a schedule"
 
 
 def test_a_workspace_that_was_never_exported_is_a_warning(folder: Path, sandbox: Sandbox) -> None:
     export(folder)
     configure(
-        folder, sandbox.url, f'[workspaces.prod]\nurl = "{sandbox.url}"\ntoken_env = "TOKEN"\n'
+        folder,
+        sandbox.url,
+        "".join(
+            f'[workspaces.{name}]\nurl = "{sandbox.url}"\ntoken_env = "TOKEN"\n'
+            for name in ("prod", '"my test"')
+        ),
     )
+    hint = checks(folder)["exports"].hint
+    assert hint == "run `oauthsync export prod 'my test'`, best by a schedule"
     found = checks(folder, "dev")["exports"]
     assert found.status == "ok"
     found = checks(folder, "prod")["exports"]
@@ -345,6 +353,29 @@ def test_a_damaged_sidecar_is_found_without_a_key(folder: Path, sandbox: Sandbox
     (folder / "secrets.age").write_text("no sidecar")
     (folder / "secrets.age").chmod(0o600)
     assert failing(checks(folder)) == {"sidecar": 7}
+
+
+@pytest.mark.parametrize("setting", ["OAUTHSYNC_IDENTITY", "OAUTHSYNC_PASSPHRASE_FILE"])
+def test_a_key_that_is_missing_or_beside_what_it_opens_is_a_warning(
+    folder: Path, sandbox: Sandbox, setting: str
+) -> None:
+    def key(path: Path) -> Check | None:
+        return checks(folder, clock=None, **{setting: str(path)}).get("key")
+
+    found = key(folder.parent / "canary")
+    assert found is not None
+    assert (found.status, f"{setting} names: there is no such file" in found.message) == (
+        "warning",
+        True,
+    )
+    for place in (folder.parent, folder):
+        identity(place)
+    assert key(folder.parent / "key.txt") is None
+    found = key(folder / "key.txt")
+    assert found is not None
+    assert (found.status, "is in the backup folder" in found.message) == ("warning", True)
+    (folder / "key.txt").write_bytes(b"age-encryption.org/v1\n")
+    assert key(folder / "key.txt") is None
 
 
 def test_two_ways_to_open_the_sidecar_are_found(folder: Path, sandbox: Sandbox) -> None:

@@ -365,16 +365,21 @@ def test_an_undo_tells_what_it_deletes_puts_back_and_leaves() -> None:
         NewStep.on(there, "update", "updated by the run", name="Earlier"),
     )
     run = report().run
-    told = Renderer().undo(run, UndoPlan(steps, (Left(8, "Beta", "it is in use"),)))
+    done = [step("create", "done", target_id=8, provider="slack", name="Once")]
+    left = (Left(8, "Beta", "it is in use"), Left(7, "Once", "it was changed since"))
+    told = Renderer().undo(run, done, UndoPlan(steps, left))
     assert told.splitlines() == [
         "undo of run 7, import into prod, 2026-11-23T10:00:00Z",
         "hubspot",
         "  - Acme     id 9",
         "  ~ Earlier  id 9",
-        "  ! Beta  id 8",
+        "slack",
+        "  ! Beta     id 8",
         "      it is in use",
+        "  ! Once     id 7",
+        "      it was changed since",
     ]
-    assert Renderer().undo(run, UndoPlan((), ())).splitlines()[1:] == ["nothing to undo"]
+    assert Renderer().undo(run, (), UndoPlan((), ())).splitlines()[1:] == ["nothing to undo"]
 
 
 # Markdown

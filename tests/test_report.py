@@ -312,7 +312,7 @@ def test_without_a_sidecar_every_secret_is_missing_and_the_page_says_why(folder:
     folder.export()
     page = Page(folder.page())
     assert "There is no sidecar." in page.texts("p")
-    assert "0 of 1 profile could; 1 lack their client secret." in " ".join(page.texts("p"))
+    assert "0 of 1 profile could; 1 lacks its client secret." in " ".join(page.texts("p"))
 
 
 def test_a_sidecar_that_does_not_open_leaves_open_what_could_be_restored(folder: Folder) -> None:

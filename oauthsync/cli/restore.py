@@ -18,6 +18,7 @@ from oauthsync.cli.plan import (
     show_plan,
     typed,
     warn_of_unfinished,
+    what_takes_yes,
     with_notes,
 )
 from oauthsync.errors import IncompleteError, OauthsyncError, UsageError
@@ -146,7 +147,7 @@ def _go_ahead(session: Session, backup: "Backup", prepared: "Prepared", *, yes: 
     asks = session.interactive and not (yes or plan.cautions)  # the question has the counts
     session.show(lambda renderer: with_notes(renderer.plan(prepared, counts=not asks), notes))
     if plan.cautions:
-        session.warn(f"this plan\n{session.folded(plan.cautions)}")
+        session.warn(f"this plan updates {what_takes_yes(plan)}:\n{session.folded(plan.cautions)}")
         if not yes:
             raise UsageError(
                 "a plan like this has to be confirmed on the command line",
@@ -200,16 +201,29 @@ def _report(session: Session, carried: "Carried") -> int:
     raise IncompleteError(f"run {run.id} is not complete", hint=hint)
 
 
+def _find_run(session: Session, backup: "Backup", run: int | None, *, unfinished: bool) -> "Run":
+    """The run that is asked for; a warning where it may not be the one that is meant."""
+    from oauthsync.restore import find_run
+
+    found = find_run(backup, run, unfinished=unfinished)
+    default = backup.config.default_workspace or found.target
+    if run is None and found.target != default:
+        session.warn(
+            f"run {found.id} is one in {found.target}, and the default workspace is {default}"
+        )
+    return found
+
+
 @click.command("resume")
 @click.argument("run", type=click.IntRange(min=1), required=False)
 @common_options
 def resume_command(session: Session, run: int | None) -> int:
     """Carry on a RUN that was cut off, or whose steps failed (default: the newest such)."""
-    from oauthsync.restore import find_run, open_session
+    from oauthsync.restore import open_session
     from oauthsync.runs import UNFINISHED
 
     with session.backup() as backup:
-        found = find_run(backup, run, unfinished=True)
+        found = _find_run(session, backup, run, unfinished=True)
         if found.state not in UNFINISHED:
             raise UsageError(
                 f"run {found.id} is {found.state}: there is nothing to carry on",
@@ -238,15 +252,15 @@ def _check_can_be_undone(run: "Run") -> None:
 def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> int:
     """Delete what a RUN created, and put back what it updated (default: the newest run)."""
     from oauthsync import documents
-    from oauthsync.restore import find_run, open_session
+    from oauthsync.restore import open_session
 
     with session.backup() as backup:
-        found = find_run(backup, run, unfinished=False)
+        found = _find_run(session, backup, run, unfinished=False)
         _check_can_be_undone(found)
-        workspace = backup.workspace(found.target)
+        workspace, steps = backup.workspace(found.target), backup.journal().steps(found.id)
 
         def confirm(plan: "UndoPlan") -> bool:
-            session.show(lambda renderer: renderer.undo(found, plan))
+            session.show(lambda renderer: renderer.undo(found, steps, plan))
             deletes = sum(step.action == "delete" for step in plan.steps)
             counts = f"{deletes} to delete, {len(plan.steps) - deletes} to put back"
             _confirm(session, f"{counts}. Undo run {found.id} in", workspace, yes=yes)
@@ -259,10 +273,14 @@ def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> i
         code = _report(session, carried)
     else:
         session.report(
-            lambda: documents.not_undone(found, plan), lambda renderer: renderer.undo(found, plan)
+            lambda: documents.not_undone(found, plan),
+            lambda renderer: renderer.undo(found, steps, plan),
         )
     if plan.left:
         hint = "the list of what is left says why"
+        if any("sidecar has no secret" in each.reason for each in plan.left):
+            again = typed("undo", str(found.id), *["--force"] * force)
+            hint += f"; `oauthsync secrets set` files a missing secret, and then `{again}` goes on"
         if any(each.takes_force for each in plan.left):
             hint += "; --force also deletes what is in use"
         raise IncompleteError(

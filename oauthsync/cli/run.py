@@ -106,15 +106,16 @@ def _failed(
 ) -> int:
     """Tell an error, and give the exit code that it ends the command with."""
     message, hint, code = _told(error)
+    wrap = not (asked_for_json or (session is not None and session.json))
     if session is not None:
         if code == EXIT_INTERRUPTED:
             hint = hint or session.interrupted
             if last := session.last_step:
                 message += f": {last.done} of {last.total} steps have ended"
         session.wipe_progress()
-    terminal.tell_labelled("error:", "red", message)
+    terminal.tell_labelled("error:", "red", message, wrap=wrap)
     if hint:
-        terminal.tell_labelled("hint:", "cyan", hint)
+        terminal.tell_labelled("hint:", "cyan", hint, wrap=wrap)
     if session is not None and not isinstance(error, click.UsageError):
         asked_for_json = session.json and not session.answered
     if asked_for_json:
@@ -161,20 +162,24 @@ def _wrong_usage(error: click.ClickException) -> tuple[str, str, int]:
         ):
             message = message.replace(f"'{error.param.opts[0]}'", str(error.param.envvar), 1)
     elif context and (surplus := _SURPLUS.fullmatch(message)):
-        hint = _meant(context.command, path, surplus[1] or surplus[2]) or hint
+        hint = _meant(context, path, surplus[1] or surplus[2]) or hint
     return message[:1].lower() + message[1:], hint, error.exit_code
 
 
-def _meant(command: click.Command, path: str, word: str) -> str | None:
+def _meant(context: click.Context, path: str, word: str) -> str | None:
     """What a word may have been meant for that the command does not take."""
     from shlex import quote
 
+    command = context.command
     if word.isdecimal() and command.name in _ABOUT_ONE:
         return f"`oauthsync {_ABOUT_ONE[command.name]} {word}` shows the one with that id"
     if command.name == "check":
         return f"it is about the folder; `oauthsync doctor {quote(word)}` is about one workspace"
-    if any("--workspace" in each.opts for each in command.params):
-        return f"a workspace is named by an option: `{path} --workspace {quote(word)}`"
+    for each in command.params:
+        if "--workspace" in each.opts:
+            known = {item.value for item in each.shell_complete(context, word)}
+            if word in known or command.name == "init":  # which is given a new name
+                return f"a workspace is named by an option: `{path} --workspace {quote(word)}`"
     return None
 
 

@@ -50,7 +50,9 @@ def secrets_command() -> None:
 @secrets_command.command("set")
 @of_provider
 @of_client_id
-@click.option("--token", "with_token", is_flag=True, help="Ask for a token, too.")
+@click.option(
+    "--token", "with_token", is_flag=True, help="Ask for a token, too; for slack, always."
+)
 @click.option("--stdin", is_flag=True, help='Read {"client_secret": …, "token": …} from stdin.')
 @common_options
 def set_command(
@@ -196,6 +198,7 @@ def list_command(session: Session) -> None:
             ("provider", "client id", "token", "updated at"),
             [(e.provider, e.client_id, "yes" if e.token else "", e.updated_at) for e in entries],
             none="no secrets",
+            spare=("token", "updated at"),
         ),
     )
 
@@ -227,6 +230,7 @@ def missing_command(
             ("provider", "client id", "profiles"),
             [(a.provider, a.client_id, ", ".join(p.name for p in a.profiles)) for a in missing],
             none="nothing is missing",
+            spare=("profiles",),
         ),
     )
     return EXIT_DIFFERENT if exit_code and missing else 0
@@ -375,16 +379,19 @@ def ask_for(
 def _from_stdin() -> "tuple[Secret, Secret | None]":
     from oauthsync import strictjson
     from oauthsync.secret import Secret
+    from oauthsync.tables import suggestion
 
     try:
         value = strictjson.parse(_read_stdin(MAX_STDIN))
     except ValueError as error:
         raise UsageError(f"stdin is not JSON: {error}") from error
-    if not isinstance(value, dict) or not {"client_secret"} <= value.keys() <= {
-        "client_secret",
-        "token",
-    }:
+    known = ("client_secret", "token")
+    if not isinstance(value, dict) or "client_secret" not in value:
         raise UsageError('stdin is not an object {"client_secret": …, "token": …}')
+    if unknown := sorted(value.keys() - known):
+        raise UsageError(
+            f"stdin has an unknown key {unknown[0]!r}", hint=suggestion(unknown[0], known)
+        )
     secret, token = value["client_secret"], value.get("token")
     if not isinstance(secret, str) or not isinstance(token, str | None):
         raise UsageError("client_secret and token are to be strings")

@@ -136,7 +136,7 @@ class Session:
     def warn(self, text: str) -> None:
         """Tell a person what is not as it should be, whatever they asked for."""
         self.wipe_progress()
-        terminal.tell_labelled("warning:", "yellow", text)
+        terminal.tell_labelled("warning:", "yellow", text, wrap=not self.json)
 
     def folded(self, names: "Sequence[str]") -> str:
         """Names for a message, one below the other."""

@@ -6,6 +6,7 @@ text of ours is escaped on the way (`text.py`), text of `render.py` was escaped 
 
 import contextlib
 import os
+import re
 import sys
 import termios
 from typing import TYPE_CHECKING, TextIO
@@ -40,10 +41,38 @@ def tell(text: str) -> None:
         click.echo(text, err=True)
 
 
-def tell_labelled(label: str, color: str, text: str) -> None:
-    """As `tell`, with a coloured label before the text, which is escaped."""
+def tell_labelled(label: str, color: str, text: str, *, wrap: bool = False) -> None:
+    """As `tell`, with a coloured label before the text, which is escaped; `wrap` for a terminal."""
     shown = click.style(label, fg=color, bold=True) if wants_color(sys.stderr) else label
-    tell(f"{shown} {visible(text)}")
+    text = visible(text)
+    if wrap and (room := width(sys.stderr)):
+        text = wrapped(text, room, used=len(label) + 1)
+    tell(f"{shown} {text}")
+
+
+_PIECE = re.compile(" *(?:`[^`]*`|[^ ])+")
+"""Spaces, and what is not broken after them: a word, or a command that is to stay copyable."""
+
+
+def wrapped(text: str, room: int, *, used: int = 0) -> str:
+    """Text whose lines are broken at spaces, to `room` cells; of the first one, `used` are taken.
+
+    Lines that are indented, as lists are, stay as they are.
+    """
+    from rich.cells import cell_len
+
+    told = []
+    for line in text.split("\n"):
+        kept = ""
+        for piece in [line] if line.startswith(" ") else _PIECE.findall(line):
+            if kept and used + cell_len(kept + piece) > room:
+                told.append(kept)
+                kept, used = piece.lstrip(" "), 0
+            else:
+                kept += piece
+        told.append(kept)
+        used = 0
+    return "\n".join(told)
 
 
 def tell_again(problem: str) -> None:

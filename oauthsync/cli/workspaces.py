@@ -1,5 +1,6 @@
 """`init` and `doctor`: setting a backup folder up, and finding what is wrong with it."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -60,7 +61,7 @@ def init_command(session: Session, no_check: bool, **options: Any) -> None:
             raise _there_already(backup, options)
         answers = _answers(session, backup, options)
         workspace = init.check(answers, backup.folder, backup.config.sources)
-        _warn_of_no_passphrase(session, backup, answers)
+        _warn_of_no_key(session, backup, answers)
         tried = not no_check and _try(session, backup, workspace)
         init.write(backup.folder, answers)
     session.report(
@@ -80,6 +81,8 @@ def init_command(session: Session, no_check: bool, **options: Any) -> None:
 
 def _there_already(backup: "Backup", options: dict[str, Any]) -> FileError:
     """What a person can do where there is a file; UsageError where that does not parse."""
+    from textwrap import indent
+
     from oauthsync import init
     from oauthsync.config import TOKEN_KEYS
 
@@ -97,7 +100,7 @@ def _there_already(backup: "Backup", options: dict[str, Any]) -> FileError:
     )
     return FileError(
         f"{config.file} is there already",
-        hint=f"to add a workspace, put lines like these at its end:\n\n{lines}\n",
+        hint=f"to add a workspace, put lines like these at its end:\n\n{indent(lines, '  ')}\n",
     )
 
 
@@ -181,13 +184,16 @@ def _warn_where_unset(session: Session, source: "Source") -> None:
         session.warn(f"{problem}, so the token cannot be tried: it can be set later, too")
 
 
-def _warn_of_no_passphrase(session: Session, backup: "Backup", answers: "Setup") -> None:
+def _warn_of_no_key(session: Session, backup: "Backup", answers: "Setup") -> None:
     from oauthsync import init
 
     sources = backup.config.sources
     unlock = init.check_unlock(answers.unlock, answers.recipients, backup.folder, sources)
     if unlock and unlock.reader and (problem := _unset(unlock.reader)):
         session.warn(f"{problem}: it can be written later, too")
+    # os.path, as it never raises: somebody may have put a secret in place of the path.
+    if unlock and unlock.identity and not os.path.exists(unlock.identity):  # noqa: PTH110
+        session.warn(f"{unlock.source}: there is no such file: it can be written later, too")
 
 
 def _unset(source: "Source") -> "SourceError | None":

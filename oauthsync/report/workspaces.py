@@ -114,7 +114,8 @@ def _restorable(found: Restorable | None, latest: Snapshot, sidecar: Sidecar) ->
     without = len(found.without_client_id)
     lacking = found.lacking - without
     said = [f"{len(found.ready)} of {count_of(latest.profiles, 'profile')} could"]
-    said += [f"{lacking} lack their client secret"] if lacking else []
+    lack = "lacks its" if lacking == 1 else "lack their"
+    said += [f"{lacking} {lack} client secret"] if lacking else []
     said += [f"{without} have no client id in the backup"] if without else []
     way = (command(f"secrets fill {latest.id}"), " asks for what is missing.") if lacking else ()
     return join(
