@@ -50,12 +50,8 @@ def _examine(backup: Backup, name: str | None, *, may_ask: bool) -> Iterator[Che
         for untested in ("database", "exports", "runs", "sidecar", "files"):
             yield Check(untested, "untested", "the configuration comes first")
         return
-    can_export = workspace is not None or bool(config.workspaces)
-    names = _names(config, name)
-    yield from _caught("database", lambda: check_database(backup, names, can_export=can_export))
-    yield from _caught(
-        "sidecar", lambda: check_sidecar(backup, may_ask=may_ask, can_export=can_export)
-    )
+    yield from _caught("database", lambda: check_database(backup, _names(config, name)))
+    yield from _caught("sidecar", lambda: check_sidecar(backup, may_ask=may_ask))
     yield from check_files(config)
     yield from _check_plain_secrets(config.folder)
 

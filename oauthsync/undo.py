@@ -18,6 +18,7 @@ from oauthsync.strictjson import Json
 
 _IN_USE = "it is in use"
 _MAYBE_IN_USE = "whether it is in use is not known"
+_NO_SECRET = "the sidecar has no secret for its earlier client id "  # noqa: S105 - a reason
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Left:
     def takes_force(self) -> bool:
         """Whether `force` would delete it."""
         return self.reason in (_IN_USE, _MAYBE_IN_USE)
+
+    @property
+    def takes_secret(self) -> bool:
+        """Whether it would be put back with a secret that the sidecar lacks."""
+        return self.reason.startswith(_NO_SECRET)
 
     def to_json(self) -> dict[str, Json]:
         """The profile as users see it."""
@@ -124,7 +130,7 @@ def _put_back(
     if not _is_as_left(step, profile):
         return "it was changed since"
     if earlier.app not in apps:
-        return f"the sidecar has no secret for its earlier client id {earlier.client_id!r}"
+        return f"{_NO_SECRET}{earlier.client_id!r}"
     return NewStep.on(earlier, "update", "updated by the run")
 
 

@@ -22,18 +22,15 @@ STALE_DAYS = 7
 """A last export that is older is a warning: even a weekly backup is younger."""
 
 
-def check_database(backup: Backup, names: Sequence[str], *, can_export: bool) -> Iterator[Check]:
-    """Checks of the database, the exports of these workspaces, and the runs. Raises StoreError.
-
-    `can_export` says that there is a workspace to be exported.
-    """
+def check_database(backup: Backup, names: Sequence[str]) -> Iterator[Check]:
+    """Checks of the database, the exports of these workspaces, and the runs. Raises StoreError."""
     path = backup.config.database
     if not files.is_there(path):
         yield Check(
             "database",
             "warning",
             f"there is no {path} yet",
-            hint="take a first snapshot with `oauthsync export`" if can_export else None,
+            hint=_once_configured(backup, "take a first snapshot with `oauthsync export`"),
         )
         return
     with reading(backup.database()) as connection:
@@ -94,18 +91,17 @@ def _check_runs(backup: Backup) -> Check:
     )
 
 
-def check_sidecar(backup: Backup, *, may_ask: bool, can_export: bool) -> Iterator[Check]:
+def check_sidecar(backup: Backup, *, may_ask: bool) -> Iterator[Check]:
     """The sidecar's check: it opens, and to whom it is sealed. Raises SidecarError, UsageError.
 
-    What takes a person to open it is left untested where nobody is there (`may_ask`). Without a
-    snapshot, and a workspace to take one of (`can_export`), nobody knows which secrets to file.
+    What takes a person to open it is left untested where nobody is there (`may_ask`).
     """
     path = backup.config.sidecar
     unlock = backup.config.unlock()
     if unlock is not None:
         yield from _check_key_file(backup, unlock)
     if not backup.sidecar.exists:
-        yield _no_sidecar(path, can_export=can_export)
+        yield _no_sidecar(backup)
         return
     if not _can_open(path, unlock, may_ask=may_ask):
         kind = "with a passphrase" if sidecar.sealed_with_passphrase(path) else "to age recipients"
@@ -175,14 +171,19 @@ def _check_key_file(backup: Backup, unlock: Unlock) -> Iterator[Check]:
         )
 
 
-def _no_sidecar(path: Path, *, can_export: bool) -> Check:
+def _no_sidecar(backup: Backup) -> Check:
     hint = "`oauthsync secrets fill` asks for them, `oauthsync secrets load` reads them"
     return Check(
         "sidecar",
         "warning",
-        f"there is no {path} yet: without secrets, no profile can be restored",
-        hint=hint if can_export else None,
+        f"there is no {backup.config.sidecar} yet: without secrets, no profile can be restored",
+        hint=_once_configured(backup, hint),
     )
+
+
+def _once_configured(backup: Backup, hint: str) -> str:
+    """A hint that takes a workspace, or the one that has to be followed before."""
+    return hint if backup.config.names() else "define a workspace first: `oauthsync init`"
 
 
 def _can_open(path: Path, unlock: Unlock | None, *, may_ask: bool) -> bool:

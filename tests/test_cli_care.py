@@ -8,7 +8,7 @@ import pytest
 
 from oauthsync import files
 from oauthsync.restore import FOLDER_LOCK
-from oauthsync.sandbox import Sandbox
+from oauthsync.sandbox import Sandbox, SandboxWorkspace, StoredProfile
 from tests.everyday import SECRET, TOKEN, call, configure, converse, file_secret, identity, isolate
 
 Capsys = pytest.CaptureFixture[str]
@@ -234,6 +234,25 @@ def test_prune_says_nothing_of_what_was_created_again(
     assert (called.json["removed"], called.json["lost"], called.err) == ([2, 1], [], "")
 
 
+def a_loss(
+    folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> tuple[SandboxWorkspace, StoredProfile]:
+    """The workspace, and a profile of it whose secret is filed: snapshot 1 has it, 2 has not."""
+    unlocked(folder, monkeypatch, ("hubspot", "one"))
+    workspace = sandbox.workspace(TOKEN)
+    profile = workspace.create("hubspot", "Acme", "one")
+    exported(capsys, 1)
+    workspace.delete(profile.id)
+    exported(capsys, 1)
+    return workspace, profile
+
+
+def lost(capsys: Capsys) -> list[int]:
+    """What prune would say is lost, if it kept one export."""
+    called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
+    return [each["id"] for each in called.json["lost"]]
+
+
 @pytest.mark.parametrize("was_exported", [True, False])
 def test_prune_says_nothing_of_what_a_run_has_created_again_unless_that_is_gone_too(
     folder: Path,
@@ -242,30 +261,21 @@ def test_prune_says_nothing_of_what_a_run_has_created_again_unless_that_is_gone_
     monkeypatch: pytest.MonkeyPatch,
     was_exported: bool,
 ) -> None:
-    def lost() -> list[int]:
-        called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
-        return [each["id"] for each in called.json["lost"]]
-
-    unlocked(folder, monkeypatch, ("hubspot", "one"))
-    workspace = sandbox.workspace(TOKEN)
-    profile = workspace.create("hubspot", "Acme", "one")
-    exported(capsys, 1)
-    workspace.delete(profile.id)
-    exported(capsys, 1)
-    assert lost() == [profile.id]
+    workspace, profile = a_loss(folder, sandbox, capsys, monkeypatch)
+    assert lost(capsys) == [profile.id]
     overrides = folder / "o.toml"
     overrides.write_text('[[override]]\nmatch = { provider = "hubspot" }\nname = "Other"\n')
     assert call(capsys, "import", "1", "--overrides", str(overrides), "--yes").code == 0
-    assert lost() == []
+    assert lost(capsys) == []
     # Times are whole seconds: as if the exports came a second later.
     spoil(folder, "UPDATE runs SET finished_at = '2020-01-01T00:00:00Z'")
     if was_exported:
         exported(capsys, 1)
-        assert lost() == []
+        assert lost(capsys) == []
     [again] = workspace.profiles
     workspace.delete(again)
     exported(capsys, 1)
-    assert lost() == [again if was_exported else profile.id]
+    assert lost(capsys) == [again if was_exported else profile.id]
 
 
 def test_what_a_run_has_created_again_does_not_stand_for_its_twin(
@@ -281,9 +291,7 @@ def test_what_a_run_has_created_again_does_not_stand_for_its_twin(
     for put_back in (one, other):
         assert call(capsys, "import", "1", "--id", str(put_back.id), "--yes").code == 0
         exported(capsys, 1)
-        called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
-        still_lost = [other.id] if put_back is one else []
-        assert [each["id"] for each in called.json["lost"]] == still_lost
+        assert lost(capsys) == ([other.id] if put_back is one else [])
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
@@ -294,12 +302,7 @@ def test_prune_says_nothing_of_what_was_created_again_undone_and_created_once_mo
     monkeypatch: pytest.MonkeyPatch,
     by_hand: bool,
 ) -> None:
-    unlocked(folder, monkeypatch, ("hubspot", "one"))
-    workspace = sandbox.workspace(TOKEN)
-    profile = workspace.create("hubspot", "Acme", "one")
-    exported(capsys, 1)
-    workspace.delete(profile.id)
-    exported(capsys, 1)
+    workspace, _ = a_loss(folder, sandbox, capsys, monkeypatch)
     for command in (["import", "1"], ["undo"]):
         assert call(capsys, *command, "--yes").code == 0
         exported(capsys, 1)
@@ -308,13 +311,11 @@ def test_prune_says_nothing_of_what_was_created_again_undone_and_created_once_mo
     else:
         assert call(capsys, "import", "1", "--yes").code == 0
     exported(capsys, 1)
-    called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
-    assert called.json["lost"] == []
+    assert lost(capsys) == []
     [there] = workspace.profiles
     workspace.delete(there)
     exported(capsys, 1)
-    called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
-    assert [each["id"] for each in called.json["lost"]] == [there]
+    assert lost(capsys) == [there]
 
 
 def test_what_a_run_has_created_again_under_another_name_stands_for_nothing_of_that_name(
@@ -332,25 +333,18 @@ def test_what_a_run_has_created_again_under_another_name_stands_for_nothing_of_t
     args = ["--id", str(renamed.id), "--overrides", str(overrides), "--yes"]
     assert call(capsys, "import", "1", *args).code == 0
     exported(capsys, 1)
-    called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
-    assert [each["id"] for each in called.json["lost"]] == [taken.id]
+    assert lost(capsys) == [taken.id]
 
 
 def test_prune_warns_of_what_a_run_has_created_again_and_was_undone(
     folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unlocked(folder, monkeypatch, ("hubspot", "one"))
-    workspace = sandbox.workspace(TOKEN)
-    profile = workspace.create("hubspot", "Acme", "one")
-    exported(capsys, 1)
-    workspace.delete(profile.id)
-    exported(capsys, 1)
+    workspace, profile = a_loss(folder, sandbox, capsys, monkeypatch)
     assert call(capsys, "import", "1", "--yes").code == 0
     [again] = workspace.profiles
     workspace.delete(again)
     assert call(capsys, "undo", "--yes").code == 0
-    called = call(capsys, "prune", "--keep-last", "1", "--dry-run", "--json")
-    assert [each["id"] for each in called.json["lost"]] == [profile.id]
+    assert lost(capsys) == [profile.id]
 
 
 def test_prune_reclaims_the_space_of_what_it_removes(

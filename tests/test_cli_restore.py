@@ -368,11 +368,11 @@ def test_what_is_in_use_is_updated_only_with_yes_and_named_first(desk: Desk) -> 
     desk.file(("hubspot", "app"))
     desk.done("export")
     args = ["import", "--to", "prod", "--on-existing", "update"]
-    told = "1 profile in use"
-    assert f"updates {told}: the import takes --yes" in desk.call("plan", *args[1:]).out
+    what = f"it updates 'Acme' (id {there.id}), which is in use"
+    assert desk.call("plan", *args[1:]).out.endswith(f"\nthe import takes --yes: {what}\n")
     called = desk.call(*args)
     assert called.code == 2
-    assert "is in use" in called.err.split(f"warning: this plan updates {told}:\n")[1]
+    assert f"warning: this plan takes an explicit yes:\n  {what}\n" in called.err
     assert "add --yes" in called.err
     assert converse(args, [])[0] == 2
     assert desk.writes() == []
@@ -389,7 +389,7 @@ def test_many_updates_of_what_is_in_use_are_folded_on_a_terminal(desk: Desk) -> 
     desk.done("export")
     args = ("import", "--to", "prod", "--on-existing", "update")
     _, _, shown = converse(args, [])
-    head = "warning: this plan updates a great part of the target and 30 profiles in use:\n"
+    head = "warning: this plan takes an explicit yes:\n"
     told = shown.replace("\r\n", "\n").split(head)[1]
     assert told.startswith("  it updates 30 of the target's 30 profiles\n")
     assert told.count("is in use") == 18

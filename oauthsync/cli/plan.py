@@ -22,7 +22,7 @@ from oauthsync.text import count_of, inline, listed
 if TYPE_CHECKING:
     from oauthsync.backup import Backup
     from oauthsync.overrides import Override
-    from oauthsync.plan import Options, Plan
+    from oauthsync.plan import Options
     from oauthsync.plan_file import SavedPlan
     from oauthsync.render import Renderer
     from oauthsync.restore import Prepared
@@ -221,9 +221,10 @@ def show_plan(
             from oauthsync import markdown as md
 
             return md.plan(prepared, verbose=session.verbose)
-        updated = what_takes_yes(prepared.plan)
-        takes_yes = updated and f"updates {updated}: the import takes --yes"
-        return with_notes(with_notes(renderer.plan(prepared), takes_yes), notes)
+        told = renderer.plan(prepared)
+        if cautions := prepared.plan.cautions:
+            told += f"\nthe import takes --yes: {listed([*map(inline, cautions)], 1)}"
+        return with_notes(told, notes)
 
     session.answer(lambda: prepared.plan.to_json(), text)
     remind(session, prepared)
@@ -256,16 +257,6 @@ def unfinished(runs: "Iterable[Run]") -> str:
 def with_notes(plan: str, notes: str) -> str:
     """A plan's text, and the notes on it below."""
     return f"{plan}\n{notes}" if notes else plan
-
-
-def what_takes_yes(plan: "Plan") -> str:
-    """What it is that a plan updates, and that takes an explicit yes; nothing where nothing is."""
-    uses = [step.uses for step in plan.writes if step.action == "update" and step.uses != 0]
-    told = ["a great part of the target"] if len(plan.cautions) > len(uses) else []
-    if uses:
-        maybe = ", or maybe in use" if None in uses else ""
-        told.append(f"{count_of(len(uses), 'profile')} in use{maybe}")
-    return " and ".join(told)
 
 
 def notes_on(backup: "Backup", prepared: "Prepared") -> str:

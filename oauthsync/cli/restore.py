@@ -18,7 +18,6 @@ from oauthsync.cli.plan import (
     show_plan,
     typed,
     warn_of_unfinished,
-    what_takes_yes,
     with_notes,
 )
 from oauthsync.errors import IncompleteError, OauthsyncError, UsageError
@@ -147,7 +146,7 @@ def _go_ahead(session: Session, backup: "Backup", prepared: "Prepared", *, yes: 
     asks = session.interactive and not (yes or plan.cautions)  # the question has the counts
     session.show(lambda renderer: with_notes(renderer.plan(prepared, counts=not asks), notes))
     if plan.cautions:
-        session.warn(f"this plan updates {what_takes_yes(plan)}:\n{session.folded(plan.cautions)}")
+        session.warn(f"this plan takes an explicit yes:\n{session.folded(plan.cautions)}")
         if not yes:
             raise UsageError(
                 "a plan like this has to be confirmed on the command line",
@@ -278,7 +277,7 @@ def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> i
         )
     if plan.left:
         hint = "the list of what is left says why"
-        if any("sidecar has no secret" in each.reason for each in plan.left):
+        if any(each.takes_secret for each in plan.left):
             again = typed("undo", str(found.id), *["--force"] * force)
             hint += f"; `oauthsync secrets set` files a missing secret, and then `{again}` goes on"
         if any(each.takes_force for each in plan.left):
