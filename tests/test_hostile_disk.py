@@ -5,6 +5,7 @@ And a profile is created exactly once, whatever the journal could not take.
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import resource
@@ -231,9 +232,10 @@ def test_a_folder_that_vanishes_while_a_request_is_under_way(line: str, desk: De
     lose(desk)
     away = desk.folder.with_name("away")
     method = "POST" if line.startswith("import") else "GET"
+    numbers = itertools.count()  # creates come side by side
 
     def vanish(request: Request) -> None:
-        if request.method == method and not away.exists():
+        if request.method == method and next(numbers) == 0:
             desk.folder.rename(away)
 
     desk.sandbox.hook = vanish
@@ -248,16 +250,16 @@ def test_a_folder_that_vanishes_while_a_request_is_under_way(line: str, desk: De
 
 def test_a_database_that_somebody_locks_while_a_request_is_under_way(desk: Desk) -> None:
     lose(desk)
-    held: list[sqlite3.Connection] = []
+    other = sqlite3.connect("oauthsync.db", isolation_level=None, check_same_thread=False)
+    numbers = itertools.count()  # creates come side by side
 
     def lock(request: Request) -> None:
-        if request.method == "POST" and not held:
-            held.append(sqlite3.connect("oauthsync.db", check_same_thread=False))
-            held[0].execute("BEGIN IMMEDIATE")
+        if request.method == "POST" and next(numbers) == 0:
+            other.execute("BEGIN IMMEDIATE")
 
     desk.sandbox.hook = lock
     called = desk.call("import", "1", "--yes")
     assert (called.code, "another process holds it" in called.err) == (1, True), called.err
     assert_told(called.code, called.err)
-    held[0].close()
+    other.close()
     assert_restored_once(desk)
