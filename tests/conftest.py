@@ -1,9 +1,15 @@
-"""What the machine may have set that tests of a terminal and of Ctrl-C must not inherit."""
+"""What the tests share, and what they must not inherit from the machine."""
 
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
+from sqlite_utils import Database
+
+from oauthsync.database import open_database
 
 # Half of Hypothesis' default: `scripts/fuzz` and `scripts/campaign` are where long searches belong.
 settings.register_profile("suite", max_examples=20)
@@ -16,3 +22,17 @@ def pytest_configure() -> None:
     # A terminal's real width counts, not the one that the test runner was started in.
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a backup folder has its database."""
+    return tmp_path / "oauthsync.db"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    """A new database; what is written outlives a process that is killed, and not the machine."""
+    with open_database(path) as database:
+        database.conn.execute("PRAGMA synchronous = OFF")
+        yield database

@@ -12,6 +12,7 @@ from oauthsync import profiles
 from oauthsync.clock import timestamp
 from oauthsync.database import open_database
 from oauthsync.profiles import Profile
+from oauthsync.schema import migrations
 from oauthsync.snapshots import Kind, Listing, Snapshot, Snapshots
 from oauthsync.strictjson import Json
 
@@ -116,6 +117,14 @@ def wait_for(path: Path) -> None:
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} does not appear"
         time.sleep(0.002)
+
+
+def in_memory() -> Database:
+    """An empty database with the tables that a file would have."""
+    database = Database(memory=True)
+    database.conn.execute("PRAGMA foreign_keys = ON")
+    migrations.apply(database)
+    return database
 
 
 def reopened(path: Path) -> Database:

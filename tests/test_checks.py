@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,24 +11,11 @@ from sqlite_utils import Database
 
 from oauthsync import database as module
 from oauthsync.checks import SnapshotCheck, check, vanished
-from oauthsync.database import open_database, writing
+from oauthsync.database import writing
 from oauthsync.errors import StoreError
-from oauthsync.schema import migrations
 from oauthsync.snapshots import Snapshots
 from oauthsync.strictjson import Json
-from tests.store import add, profile, reopened, replaced, some
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "oauthsync.db"
-
-
-@pytest.fixture
-def database(path: Path) -> Iterator[Database]:
-    with open_database(path) as database:
-        database.conn.execute("PRAGMA synchronous = OFF")
-        yield database
+from tests.store import add, in_memory, profile, reopened, replaced, some
 
 
 def execute(database: Database, *statements: str) -> None:
@@ -56,8 +42,7 @@ class TestVanished:
     def test_it_is_what_earlier_snapshots_have_and_the_newest_has_not(
         self, history: list[tuple[str, dict[int, int]]]
     ) -> None:
-        with Database(memory=True) as database:
-            migrations.apply(database)
+        with in_memory() as database:
             for workspace, held in history:
                 found = [profile(each, use=version) for each, version in sorted(held.items())]
                 add(database, found, workspace=workspace)
@@ -142,8 +127,7 @@ class TestWhole:
     def test_any_history_is_whole_and_counted(
         self, history: list[tuple[str, dict[int, int]]]
     ) -> None:
-        with Database(memory=True) as database:
-            migrations.apply(database)
+        with in_memory() as database:
             for workspace, state in history:
                 found = [profile(n, data={"client_id": f"{state[n]}"}) for n in sorted(state)]
                 add(database, found, workspace=workspace)

@@ -25,11 +25,6 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "oauthsync.db"
-
-
-@pytest.fixture
 def kept(path: Path) -> Path:
     """A database with one snapshot of three profiles, closed again."""
     with open_database(path) as database:

@@ -21,6 +21,7 @@ from oauthsync import sidecar
 from oauthsync.backup import Backup
 from oauthsync.cli import cli
 from oauthsync.errors import StoreError
+from oauthsync.pruning import prune
 from oauthsync.report import Facts, gather, render
 from oauthsync.report.markup import element
 from oauthsync.retention import Policy
@@ -396,7 +397,7 @@ def test_the_target_s_next_export_tells_how_far_re_pointing_is(
 def test_what_has_to_be_re_pointed_is_known_when_its_snapshot_was_pruned(folder: Folder) -> None:
     new = restored(folder)
     folder.export()
-    folder.backup.snapshots().prune(Policy(last=1))
+    prune(folder.backup.database(), Policy(last=1))
     [each] = facts(folder).repoints
     assert (each.target_id, each.source.uses) == (new, 3)
 

@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import sqlite3
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,37 +11,22 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from oauthsync import checks, profiles, strictjson
-from oauthsync.database import open_database, writing
+from oauthsync.database import open_database
 from oauthsync.errors import StoreError, UsageError
-from oauthsync.profiles import Profile
-from oauthsync.retention import Policy
-from oauthsync.schema import migrations
-from oauthsync.snapshots import Kind, Listing, Snapshot, Snapshots
+from oauthsync.snapshots import Listing, Snapshots
 from tests.store import (
     KILLED,
     add,
     dying_after,
     in_child,
     in_children,
+    in_memory,
     listing,
     profile,
     reopened,
     replaced,
     some,
 )
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "oauthsync.db"
-
-
-@pytest.fixture
-def database(path: Path) -> Iterator[Database]:
-    with open_database(path) as database:
-        # The tests of this file kill processes, and not machines.
-        database.conn.execute("PRAGMA synchronous = OFF")
-        yield database
 
 
 @pytest.fixture
@@ -103,8 +86,7 @@ class TestStoring:
         self, history: list[dict[int, int]]
     ) -> None:
         """Profiles come, change, change back, go, and come again."""
-        with Database(memory=True) as database:
-            _migrate(database)
+        with in_memory() as database:
             listed = [
                 tuple(profile(number, name=f"v{state[number]}") for number in sorted(state))
                 for state in history
@@ -289,10 +271,8 @@ class TestSelecting:
     @given(st.text(max_size=12))
     @settings(max_examples=50)
     def test_any_text_finds_one_or_is_refused(self, selector: str) -> None:
-        with Database(memory=True) as database:
-            _migrate(database)
-            with pytest.raises((StoreError, UsageError)):
-                Snapshots(database).find(selector)
+        with in_memory() as database, pytest.raises((StoreError, UsageError)):
+            Snapshots(database).find(selector)
 
     def test_they_are_listed_newest_first(self, snapshots: Snapshots) -> None:
         assert [each.id for each in snapshots.all()] == [5, 4, 3, 2, 1]
@@ -527,199 +507,3 @@ class TestAlteredRows:
         with pytest.raises(StoreError, match="altered"):
             add(database, some(4), day=2)
         assert len(snapshots.all()) == 3
-
-
-class TestPruning:
-    def take(self, database: Database, days: int) -> None:
-        """Daily exports of 60 profiles, of which three change each day."""
-        for day in range(days):
-            new = [profile(day * 3 % 60 + n, name=f"{day} {n} " + "x" * 300) for n in (1, 2, 3)]
-            add(database, replaced(some(60), *new), day=day)
-
-    def contents(self, database: Database) -> dict[Snapshot, tuple[Profile, ...]]:
-        snapshots = Snapshots(database)
-        return {each: snapshots.profiles(each) for each in snapshots.all()}
-
-    def test_what_is_kept_stays_as_it_was_and_space_is_given_back(
-        self, path: Path, database: Database, snapshots: Snapshots
-    ) -> None:
-        self.take(database, 40)
-        before, size = self.contents(database), path.stat().st_size
-        pruned = snapshots.prune(Policy(last=2, weekly=3))
-        assert [each.id for each in pruned.kept] == [40, 39, 35, 28]
-        assert [each.id for each in pruned.removed] == sorted(
-            set(range(1, 41)) - {28, 35, 39, 40}, reverse=True
-        )
-        assert self.contents(database) == {each: before[each] for each in pruned.kept}
-        assert pruned.bytes == size - path.stat().st_size
-        assert pruned.bytes > size / 4
-        assert checks.check(database).ok
-
-    def test_a_rehearsal_tells_the_same_and_changes_nothing(
-        self, path: Path, database: Database, snapshots: Snapshots
-    ) -> None:
-        self.take(database, 20)
-        before = path.read_bytes()
-        rehearsed = snapshots.prune(Policy(last=1), dry_run=True)
-        assert path.read_bytes() == before
-        assert snapshots.prune(Policy(last=1)) == rehearsed
-        assert len(rehearsed.removed) == 19
-
-    def test_with_nothing_to_remove_nothing_changes(
-        self, path: Path, database: Database, snapshots: Snapshots
-    ) -> None:
-        self.take(database, 3)
-        before = path.read_bytes()
-        pruned = snapshots.prune(Policy(last=3))
-        assert (len(pruned.kept), pruned.removed, pruned.bytes) == (3, (), 0)
-        assert path.read_bytes()[100:] == before[100:]  # the header counts the transactions
-
-    def test_a_removed_id_is_never_used_again(
-        self, database: Database, snapshots: Snapshots
-    ) -> None:
-        add(database, some(1), workspace="prod")
-        self.take(database, 3)
-        snapshots.prune(Policy(last=1))
-        assert add(database, some(1)).id == 5
-        with pytest.raises(StoreError, match="no snapshot 2"):
-            snapshots.find("2")
-
-    @settings(max_examples=30, deadline=None)
-    @given(
-        st.lists(
-            st.tuples(
-                st.sampled_from(["dev", "prod"]),
-                st.sampled_from(["export", "export", "safety"]),
-                st.dictionaries(st.integers(1, 4), st.integers(0, 1)),
-            ),
-            min_size=1,
-            max_size=8,
-        ),
-        st.integers(1, 2),
-        st.integers(0, 2),
-    )
-    def test_any_history_and_policy(
-        self, history: list[tuple[str, Kind, dict[int, int]]], last: int, daily: int
-    ) -> None:
-        with Database(memory=True) as database:
-            _migrate(database)
-            for number, (workspace, kind, state) in enumerate(history):
-                found = [profile(each, name=f"v{state[each]}") for each in sorted(state)]
-                add(database, found, workspace=workspace, kind=kind, day=number / 2)
-            before, snapshots = self.contents(database), Snapshots(database)
-            pruned = snapshots.prune(Policy(last=last, daily=daily))
-            after = self.contents(database)
-            assert after == {each: before[each] for each in pruned.kept}
-            assert checks.check(database).ok
-            assert database.execute(
-                "SELECT count(*) FROM profile_versions WHERE first_snapshot NOT IN"
-                " (SELECT id FROM snapshots) OR end_snapshot NOT IN (SELECT id FROM snapshots)"
-            ).fetchone() == (0,)
-            # What is added now is added to the state that the newest snapshot had.
-            newest = add(database, some(3), day=99)
-            assert snapshots.profiles(newest) == some(3)
-            assert {each: snapshots.profiles(each) for each in after} == after
-            assert checks.check(database).ok
-
-    def test_what_an_unfinished_run_needs_is_kept(
-        self, database: Database, snapshots: Snapshots
-    ) -> None:
-        for day in range(12):
-            add(database, some(1), day=day, kind="safety" if day % 2 else "export")
-        with writing(database) as connection:
-            _run(connection, 1, "complete", source=1, safety=2)
-            _run(connection, 2, "running", source=3, safety=4)
-            _run(connection, 3, "complete", source=None, safety=6)
-            _run(connection, 4, "incomplete", source=None, safety=8, undoes=3)
-            _run(connection, 5, "undone", source=9, safety=10)
-        pruned = snapshots.prune(Policy(last=1))
-        assert {each.id for each in pruned.kept} == {3, 4, 6, 8, 11, 12}
-
-    def test_a_call_that_may_have_been_done_is_needed_whatever_its_run_says(
-        self, database: Database, snapshots: Snapshots
-    ) -> None:
-        for day in range(4):
-            add(database, some(1), day=day, kind="safety" if day % 2 else "export")
-        with writing(database) as connection:
-            _run(connection, 1, "undone", source=1, safety=2)
-            connection.execute(
-                "INSERT INTO steps (id, run_id, position, action, state, provider, name, data,"
-                " reason) VALUES (1, 1, 0, 'create', 'planned', 'p', 'n', '{}', '')"
-            )
-            connection.execute(
-                "INSERT INTO calls (step_id, method, began_at, timeline, began, outcome)"
-                " VALUES (1, 'POST', '', '', 0, 'intent')"
-            )
-        assert snapshots.prune(Policy(last=1)).removed == ()
-
-    def test_finished_runs_forget_the_snapshots_that_go(
-        self, database: Database, snapshots: Snapshots
-    ) -> None:
-        for day in range(4):
-            add(database, some(1), day=day, kind="safety" if day % 2 else "export")
-        with writing(database) as connection:
-            _run(connection, 1, "complete", source=1, safety=2)
-            _run(connection, 2, "complete", source=3, safety=4)
-        snapshots.prune(Policy(last=1))
-        runs = database.conn.execute("SELECT snapshot_id, safety_snapshot_id FROM runs")
-        assert runs.fetchall() == [(None, None), (3, 4)]
-        assert checks.check(database).ok
-
-    def test_a_damaged_database_is_not_pruned(
-        self, path: Path, database: Database, snapshots: Snapshots
-    ) -> None:
-        self.take(database, 3)
-        database.conn.execute("UPDATE profile_versions SET name = 'X' WHERE end_snapshot IS NULL")
-        database.conn.commit()
-        before = path.read_bytes()
-        with pytest.raises(StoreError, match="damaged, and nothing was removed"):
-            snapshots.prune(Policy(last=1))
-        assert path.read_bytes() == before
-
-    def test_killed_at_any_time_all_of_it_is_done_or_nothing(self, path: Path) -> None:
-        with open_database(path) as database:
-            self.take(database, 6)
-            before = self.contents(database)
-        original = path.read_bytes()
-
-        def prune_and_die(statements: int) -> None:
-            with reopened(path) as database:
-                database.conn.execute("PRAGMA cache_size = 1")
-                database.conn.set_trace_callback(dying_after(statements))
-                Snapshots(database).prune(Policy(last=2))
-
-        for statements in range(0, 1000, 2):
-            status = in_child(partial(prune_and_die, statements))
-            with reopened(path) as database:
-                after = self.contents(database)
-                assert len(after) in (2, 6)
-                assert all(before[each] == held for each, held in after.items())
-                assert checks.check(database).ok
-            if status == 0:
-                break
-            assert status == KILLED
-            path.write_bytes(original)
-        assert len(after) == 2
-        assert statements > 20
-
-
-def _run(
-    connection: sqlite3.Connection,
-    run: int,
-    state: str,
-    *,
-    source: int | None,
-    safety: int,
-    undoes: int | None = None,
-) -> None:
-    connection.execute(
-        "INSERT INTO runs (id, kind, target_id, snapshot_id, safety_snapshot_id, undoes_run,"
-        " started_at, state, plan_id, fingerprint, report)"
-        " VALUES (?, 'import', 1, ?, ?, ?, '', ?, ?, '', '{}')",
-        (run, source, safety, undoes, state, str(run)),
-    )
-
-
-def _migrate(database: Database) -> None:
-    database.conn.execute("PRAGMA foreign_keys = ON")
-    migrations.apply(database)

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from oauthsync.backup import Backup
     from oauthsync.checks import Checked, SnapshotCheck, Vanished
+    from oauthsync.pruning import Pruned
     from oauthsync.render import Renderer
-    from oauthsync.snapshots import Pruned, Snapshot
+    from oauthsync.snapshots import Snapshot
     from oauthsync.strictjson import Json
 
 
@@ -156,14 +157,15 @@ def prune_command(
              "lost": [{"workspace", "id", "provider", "name", "snapshot": ID}, ...]}
     """
     from oauthsync import files
+    from oauthsync.pruning import prune
     from oauthsync.restore import FOLDER_LOCK
     from oauthsync.retention import Policy
 
     policy = Policy(keep_last, keep_daily, keep_weekly, keep_monthly)
     with session.backup() as backup:
-        snapshots = backup.snapshots()
+        database = backup.database()
         with files.locked(backup.folder / FOLDER_LOCK, what=f"the folder {backup.folder}"):
-            pruned = snapshots.prune(policy, dry_run=dry_run)
+            pruned = prune(database, policy, dry_run=dry_run)
     for snapshot in pruned.removed:
         if profiles := [profile for profile, last in pruned.lost if last == snapshot.id]:
             _warn_of_loss(session, snapshot, profiles, dry_run=dry_run)
