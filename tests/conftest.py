@@ -10,6 +10,9 @@ from hypothesis import settings
 from sqlite_utils import Database
 
 from oauthsync.database import open_database
+from oauthsync.sandbox import Sandbox
+from tests.desk import DEV, PROD, QUOTA, Desk, workspace
+from tests.everyday import identity, isolate
 
 # Half of Hypothesis' default: `scripts/fuzz` and `scripts/campaign` are where long searches belong.
 settings.register_profile("suite", max_examples=20)
@@ -36,3 +39,23 @@ def database(path: Path) -> Iterator[Database]:
     with open_database(path) as database:
         database.conn.execute("PRAGMA synchronous = OFF")
         yield database
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Desk]:
+    """A desk in a home of its own, with a sandbox's two workspaces, and `dev` the default."""
+    folder = isolate(monkeypatch, tmp_path)
+    identity(tmp_path)
+    monkeypatch.setenv("DEV", DEV)
+    monkeypatch.setenv("PROD", PROD)
+    monkeypatch.setenv("OAUTHSYNC_IDENTITY", str(tmp_path / "key.txt"))
+    with Sandbox([DEV, PROD], requests_per_minute=QUOTA) as sandbox:
+        desk = Desk(folder, sandbox, capsys)
+        desk.configure(
+            'default_workspace = "dev"\n'
+            + workspace("dev", sandbox.url, "DEV")
+            + workspace("prod", sandbox.url, "PROD")
+        )
+        yield desk

@@ -1,8 +1,6 @@
 """A desk to work at: a backup folder, two workspaces of a sandbox, an age identity, and the CLI."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ import pytest
 
 from oauthsync.sandbox import Sandbox, StoredProfile
 from oauthsync.sidecar import IdentityKey, parse_identity_file
-from tests.everyday import Called, call, file_secret, identity, isolate
+from tests.everyday import Called, call, file_secret
 
 DEV, PROD = "dev-token-canary", "prod-token-canary"
 PASSPHRASE = "a passphrase-canary of several words"
@@ -85,26 +83,3 @@ def workspace(name: str, url: str, token_env: str, extra: str = "") -> str:
         f'[workspaces.{name}]\nurl = "{url}"\ntoken_env = "{token_env}"\n'
         f"requests_per_minute = {QUOTA}\nserver_timeout = 0.2\n{extra}"
     )
-
-
-@contextmanager
-def at_desk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Desk]:
-    """A desk in a home of its own."""
-    folder = isolate(monkeypatch, tmp_path)
-    identity(tmp_path)
-    for name, value in {
-        "DEV": DEV,
-        "PROD": PROD,
-        "OAUTHSYNC_IDENTITY": str(tmp_path / "key.txt"),
-    }.items():
-        monkeypatch.setenv(name, value)
-    with Sandbox([DEV, PROD], requests_per_minute=QUOTA) as sandbox:
-        desk = Desk(folder, sandbox, capsys)
-        desk.configure(
-            'default_workspace = "dev"\n'
-            + workspace("dev", sandbox.url, "DEV")
-            + workspace("prod", sandbox.url, "PROD")
-        )
-        yield desk

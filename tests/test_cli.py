@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,18 +16,10 @@ from oauthsync import __version__
 from oauthsync.cli import _COMMANDS, cli
 from oauthsync.sandbox import Fault
 from oauthsync.sandbox.faults import KINDS
-from tests.desk import DEV, PASSPHRASE, Desk, at_desk, workspace
+from tests.desk import DEV, PASSPHRASE, Desk, workspace
 from tests.everyday import call, isolate
 
 COMMAND = str(Path(sys.executable).with_name("oauthsync"))
-
-
-@pytest.fixture
-def desk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Desk]:
-    with at_desk(tmp_path, monkeypatch, capsys) as found:
-        yield found
 
 
 def installed(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:

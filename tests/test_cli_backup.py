@@ -4,22 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from oauthsync.sandbox import Fault
-from tests.desk import DEV, PROD, Desk, at_desk, workspace
-
-
-@pytest.fixture
-def desk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Desk]:
-    with at_desk(tmp_path, monkeypatch, capsys) as found:
-        yield found
-
+from tests.desk import DEV, PROD, Desk, workspace
 
 # export
 

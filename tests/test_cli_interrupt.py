@@ -6,24 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from oauthsync.sandbox import Request
-from tests.desk import DEV, Desk, at_desk
+from tests.desk import DEV, Desk
 from tests.everyday import PATIENCE
 
 COMMAND = [sys.executable, "-m", "oauthsync"]
-
-
-@pytest.fixture
-def desk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Desk]:
-    with at_desk(tmp_path, monkeypatch, capsys) as found:
-        yield found
 
 
 class Slow:

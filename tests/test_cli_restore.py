@@ -4,23 +4,14 @@ import json
 import shlex
 import sqlite3
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from oauthsync.sandbox import Fault, Request
-from tests.desk import DEV, PROD, Desk, at_desk, workspace
+from tests.desk import DEV, PROD, Desk, workspace
 from tests.everyday import converse
-
-
-@pytest.fixture
-def desk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Desk]:
-    with at_desk(tmp_path, monkeypatch, capsys) as found:
-        yield found
 
 
 @pytest.fixture

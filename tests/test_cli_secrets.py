@@ -3,23 +3,14 @@
 import io
 import json
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from oauthsync import age, sidecar
 from oauthsync.secret import Secret
-from tests.desk import DEV, PASSPHRASE, Desk, at_desk
+from tests.desk import DEV, PASSPHRASE, Desk
 from tests.everyday import SECRET, converse
-
-
-@pytest.fixture
-def desk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Desk]:
-    with at_desk(tmp_path, monkeypatch, capsys) as found:
-        yield found
 
 
 @pytest.fixture

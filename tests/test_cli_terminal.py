@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -18,19 +18,15 @@ from rich.cells import cell_len
 
 from oauthsync.cli import terminal
 from oauthsync.sandbox import Fault, Sandbox
-from tests.desk import DEV, QUOTA, Desk, at_desk, workspace
+from tests.desk import DEV, QUOTA, Desk, workspace
 from tests.everyday import converse
 
 COLOR = re.compile("\x1b\\[[0-9;]*m")
 
 
-@pytest.fixture
-def desk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Desk]:
+@pytest.fixture(autouse=True)
+def colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
-    with at_desk(tmp_path, monkeypatch, capsys) as found:
-        yield found
 
 
 def on_terminal(*args: str, columns: int = 80, environ: Mapping[str, str] | None = None) -> str:

@@ -6,7 +6,7 @@ import io
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -14,20 +14,16 @@ import pytest
 
 from oauthsync.sandbox import Fault
 from tests.clock import FakeClock
-from tests.desk import DEV, PROD, Desk, at_desk
+from tests.desk import DEV, PROD, Desk
 
 UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 """What a terminal obeys, and what makes text look like other text."""
 
 
-@pytest.fixture
-def desk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Desk]:
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
     monkeypatch.setattr("oauthsync.backup.SystemClock", lambda: clock)
-    with at_desk(tmp_path, monkeypatch, capsys) as found:
-        yield found
 
 
 def alter(desk: Desk, *statements: str, parameters: Sequence[object] = ()) -> None:

@@ -13,8 +13,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,25 +20,22 @@ from oauthsync import database
 from oauthsync.cli import cli
 from oauthsync.cli.common import run
 from oauthsync.sandbox import Request
-from tests.desk import DEV, Desk, at_desk
+from tests.desk import DEV, Desk
 from tests.store import in_child
 
 NAMES = ("Acme", "Beta", "Gamma")
 
 
 @pytest.fixture
-def desk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Desk]:
+def desk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """With snapshot 1 of three profiles in the database, and their secret in the sidecar."""
     monkeypatch.setattr("oauthsync.target.GRACE", 0.0)
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
-    with at_desk(tmp_path, monkeypatch, capsys) as found:
-        found.create(*NAMES)
-        found.file(("hubspot", "app"))
-        (found.folder / "more.csv").write_text("provider,client_id,client_secret\np,c,s-canary\n")
-        found.done("export")
-        yield found
+    desk.create(*NAMES)
+    desk.file(("hubspot", "app"))
+    (desk.folder / "more.csv").write_text("provider,client_id,client_secret\np,c,s-canary\n")
+    desk.done("export")
+    return desk
 
 
 def lose(desk: Desk) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import oauthsync
-from tests.desk import Desk, at_desk
+from tests.desk import Desk
 
 PAGE = Path(__file__).parent.parent / "docs" / "architecture.md"
 """The table of modules on this page is their order: a module imports only what stands before it.
@@ -204,14 +204,11 @@ def test_the_help_of_all_commands_loads_none_of_them() -> None:
 
 
 @pytest.fixture
-def desk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Desk]:
-    with at_desk(tmp_path, monkeypatch, capsys) as found:
-        found.create("Acme")
-        found.done("export")
-        (found.folder / "s.csv").write_text("provider,client_id,client_secret\nhubspot,app,s\n")
-        yield found
+def desk(desk: Desk) -> Desk:
+    desk.create("Acme")
+    desk.done("export")
+    (desk.folder / "s.csv").write_text("provider,client_id,client_secret\nhubspot,app,s\n")
+    return desk
 
 
 STORE = {"sqlite_utils", "sqlite3", "rich"}

@@ -15,7 +15,7 @@ import pytest
 
 from oauthsync.cli import cli
 from oauthsync.sandbox import Fault
-from tests.desk import DEV, Desk, at_desk
+from tests.desk import DEV, Desk
 from tests.everyday import converse
 from tests.test_docs import commands
 
@@ -109,17 +109,14 @@ class Answers:
 
 
 @pytest.fixture
-def answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[dict[str, list[Any]]]:
+def answers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     """What every command answers in a loss, its repair, and the work of other days."""
-    with at_desk(tmp_path, monkeypatch, capsys) as desk:
-        told = Answers(desk)
-        _keep_secrets(told, monkeypatch)
-        _repair_a_loss(told, monkeypatch)
-        _work_on_one_profile(told)
-        _take_care(told)
-        yield told.found
+    told = Answers(desk)
+    _keep_secrets(told, monkeypatch)
+    _repair_a_loss(told, monkeypatch)
+    _work_on_one_profile(told)
+    _take_care(told)
+    return told.found
 
 
 def _keep_secrets(told: Answers, monkeypatch: pytest.MonkeyPatch) -> None:

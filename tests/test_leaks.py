@@ -30,7 +30,7 @@ from oauthsync.sandbox import Fault, Request, Sandbox
 from oauthsync.sandbox.faults import APPLIED, BROKEN, LISTING, NOT_APPLIED
 from tests import leaks
 from tests.clock import FakeClock
-from tests.desk import DEV, PASSPHRASE, PROD, Desk, at_desk, workspace
+from tests.desk import DEV, PASSPHRASE, PROD, Desk, workspace
 from tests.everyday import CHEAP, converse
 from tests.test_docs import commands
 from tests.wire import Reaction, Wire, answer
@@ -101,28 +101,25 @@ def content(path: Path) -> bytes:
 
 
 @pytest.fixture
-def watched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Watched]:
+def watched(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
     """With a word more than any user sees: of each error that is told, all that it holds."""
     clock = FakeClock()
     monkeypatch.setattr("oauthsync.backup.SystemClock", lambda: clock)
     monkeypatch.setattr("oauthsync.api.PATIENCE", 0.0)
     monkeypatch.setattr(PassphraseKey.__init__, "__defaults__", CHEAP)
-    with at_desk(tmp_path, monkeypatch, capsys) as desk:
-        watched = Watched(desk, monkeypatch)
-        told = run._told
+    watched = Watched(desk, monkeypatch)
+    told = run._told
 
-        def and_shown(error: BaseException) -> tuple[str, str | None, int]:
-            watched.said.append(leaks.shown(error).replace("Traceback (most recent", "("))
-            return told(error)
+    def and_shown(error: BaseException) -> tuple[str, str | None, int]:
+        watched.said.append(leaks.shown(error).replace("Traceback (most recent", "("))
+        return told(error)
 
-        monkeypatch.setattr(run, "_told", and_shown)
-        (tmp_path / "key.txt").unlink()
-        monkeypatch.delenv("OAUTHSYNC_IDENTITY")
-        monkeypatch.setenv("OAUTHSYNC_PASSPHRASE", PASSPHRASE)
-        point_at(desk, desk.sandbox.url)
-        yield watched
+    monkeypatch.setattr(run, "_told", and_shown)
+    (tmp_path / "key.txt").unlink()
+    monkeypatch.delenv("OAUTHSYNC_IDENTITY")
+    monkeypatch.setenv("OAUTHSYNC_PASSPHRASE", PASSPHRASE)
+    point_at(desk, desk.sandbox.url)
+    return watched
 
 
 def point_at(desk: Desk, url: str, server_timeout: float = 0.1) -> None:
