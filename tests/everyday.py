@@ -27,6 +27,7 @@ AT_A_TERMINAL = (
     f" from oauthsync.keys import PassphraseKey; PassphraseKey.__init__.__defaults__ = {CHEAP};"
     " from oauthsync.cli import main; main(sys.argv[1:])"
 )
+COMMAND = str(Path(sys.executable).with_name("oauthsync"))
 PATIENCE = 20.0
 
 
@@ -144,3 +145,15 @@ def _read_until(terminal: int, text: str | None) -> str:
 def by_name(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The checks of `doctor --json` by their names."""
     return {check["name"]: check for check in document["checks"]}
+
+
+def installed(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """A call of the command that the package installs, in a process of its own."""
+    return subprocess.run(
+        [COMMAND, *args],
+        env={**os.environ, **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
