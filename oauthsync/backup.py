@@ -18,6 +18,7 @@ from oauthsync.clock import Clock, SystemClock
 from oauthsync.config import Config, Workspace
 from oauthsync.errors import OauthsyncError, StoreError, UsageError
 from oauthsync.events import Listener, ignore
+from oauthsync.interrupts import as_completed, readers
 from oauthsync.opener import Ask, Opener
 from oauthsync.secret import Secret
 from oauthsync.tables import suggestion
@@ -232,26 +233,13 @@ class Backup:
         An error of one workspace is its result. Whoever stops early waits for those that are being
         read, and stops the others.
         """
-        from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-
         if self.config.database.exists():
             self.database()  # one that cannot be used is told before anything is read
-        pool = ThreadPoolExecutor(FLEET_WIDTH, thread_name_prefix="export")
-        is_interrupted = False
-        try:
-            exports = {pool.submit(self._export, each) for each in workspaces}
-            while exports:
-                # In steps: Python may not see a signal that comes as a wait begins before it ends.
-                done, exports = wait(exports, timeout=1, return_when=FIRST_COMPLETED)
-                for export in done:
-                    yield export.result()
-        except KeyboardInterrupt:
-            # Who waits for a quota is woken, and who waits for an answer is not waited for.
-            self.clock.interrupt()
-            is_interrupted = True
-            raise
-        finally:
-            pool.shutdown(wait=not is_interrupted, cancel_futures=True)
+        # Who waits for a quota is woken by Ctrl-C, and who waits for an answer is not waited for.
+        with readers(FLEET_WIDTH, "export", self.clock.interrupt) as pool:
+            exports = [pool.submit(self._export, each) for each in workspaces]
+            for export in as_completed(exports):
+                yield export.result()
 
     def _export(self, workspace: Workspace) -> Exported | Failed:
         from oauthsync.exporter import identify

@@ -5,6 +5,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+from oauthsync.interrupts import wait_for
+
 
 class Clock(Protocol):
     """The time, and a way to let it pass."""
@@ -38,7 +40,7 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         """Block this thread for `seconds`, or raise SleepInterruptedError."""
-        if self._interrupted.wait(max(seconds, 0.0)):
+        if wait_for(self._interrupted, max(seconds, 0.0)):
             raise SleepInterruptedError
 
     def interrupt(self) -> None:

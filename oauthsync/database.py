@@ -22,6 +22,7 @@ from sqlite_utils import Database
 
 from oauthsync.errors import StoreError, UsageError
 from oauthsync.files import PRIVATE_MODE
+from oauthsync.interrupts import held
 from oauthsync.schema import migrations
 
 APPLICATION_ID = 0x6F617574  # "oaut": tells file(1) and us whose database it is
@@ -92,7 +93,7 @@ def reading(database: Database) -> Iterator[sqlite3.Connection]:
 
     SQLite's errors leave as StoreErrors.
     """
-    with _used_alone(database) as connection:
+    with held(), _used_alone(database) as connection:
         if connection.in_transaction:
             yield connection
         else:
@@ -108,6 +109,7 @@ def writing(database: Database, *, keep: bool = True) -> Iterator[sqlite3.Connec
     `keep` false all of it is undone at the end: a rehearsal.
     """
     with (
+        held(),
         _used_alone(database) as connection,
         _transaction(connection, "BEGIN IMMEDIATE", "COMMIT" if keep else "ROLLBACK"),
     ):

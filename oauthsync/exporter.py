@@ -25,6 +25,7 @@ from oauthsync.api import PER_PAGE, Api, Page
 from oauthsync.clock import timestamp
 from oauthsync.errors import ApiError
 from oauthsync.events import Listener, PageRead, ignore
+from oauthsync.interrupts import held, readers, result
 from oauthsync.profiles import Profile, differs, is_id
 from oauthsync.snapshots import Listing, Snapshots, check_identity
 
@@ -64,13 +65,8 @@ def read_listing(api: Api, *, expected: int = 0, listener: Listener = ignore) ->
     Raises ApiError where the API fails or five readings did not agree, and SleepInterruptedError
     where the API's clock was interrupted; Ctrl-C interrupts it.
     """
-    with ThreadPoolExecutor(WIDTH, thread_name_prefix="page") as pool:
-        try:
-            return _read_until_agreed(api, pool, expected, listener)
-        except KeyboardInterrupt:
-            # Or leaving the pool would wait for threads that sleep.
-            api.clock.interrupt()
-            raise
+    with readers(WIDTH, "page", api.clock.interrupt) as pool, held():
+        return _read_until_agreed(api, pool, expected, listener)
 
 
 def identify(api: Api, listing: Listing, snapshots: Snapshots) -> int | None:
@@ -141,7 +137,7 @@ def _read(
         reach = _reach(len(pages), math.ceil(expected / PER_PAGE), throttled=api.throttled)
         while (asked := len(pages) + len(under_way)) < reach:
             under_way.append(pool.submit(fetch, asked))
-        page = under_way.popleft().result()
+        page = result(under_way.popleft())
         pages.append(page)
         rows = len(found) + len(page.profiles)
         found.update((profile.id, profile) for profile in page.profiles)
@@ -152,7 +148,7 @@ def _read(
         is_over = not is_whole or not page.is_full or is_known
         if len(pages) > MAX_PAGES:
             raise ApiError(f"the list of {api.workspace!r} does not end after {MAX_PAGES} pages")
-    behind = [future.result() for future in under_way]
+    behind = [result(future) for future in under_way]
     is_whole = is_whole and not any(page.profiles for page in behind)
     return _Reading(tuple(pages), found if is_whole else None)
 

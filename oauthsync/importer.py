@@ -17,7 +17,7 @@ that it is sent with, and only to the workspace that the run was planned for.
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -40,6 +40,7 @@ from oauthsync.errors import (
     UsageError,
 )
 from oauthsync.events import Listener, StepEnded
+from oauthsync.interrupts import held, wait
 from oauthsync.profiles import Profile
 from oauthsync.runs import Ending, Outcome, Run, RunState, Step
 from oauthsync.snapshots import Listing
@@ -113,7 +114,10 @@ class Importer:
         InterruptedRunError on Ctrl-C; in each case the run can be carried on. A second Ctrl-C cuts
         off the calls in flight, and comes out as KeyboardInterrupt.
         """
-        run = self._journal.run(run_id)
+        with held():
+            return self._carry_on(self._journal.run(run_id), listing)
+
+    def _carry_on(self, run: Run, listing: Listing) -> Report:
         try:
             self._before = self._target.before(run)
             self._review(run, listing)
@@ -182,16 +186,15 @@ class Importer:
             chains[step.key].append(step)
         progress = _Round(self._api.workspace, len(steps), patience, self._target.listener)
         pool = ThreadPoolExecutor(self._width, thread_name_prefix="step")
+        futures: list[Future[None]] = []
         try:
-            futures = [pool.submit(self._do_chain, each, progress) for each in chains.values()]
-            # In steps: Python may not see a signal that comes as a wait begins before it ends.
-            while wait(futures, timeout=1).not_done:
-                pass
+            futures.extend(pool.submit(self._do_chain, each, progress) for each in chains.values())
+            wait(futures)
         except KeyboardInterrupt:
             # What is in flight is finished and recorded; nothing more is begun.
             self._stop.set()
             self._clock.interrupt()
-            pool.shutdown()
+            wait(futures)
             raise SleepInterruptedError from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

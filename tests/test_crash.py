@@ -5,7 +5,6 @@ request, in this process; a few cases kill a real one. Then Ctrl-C, which is not
 """
 
 import signal
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from oauthsync import interrupts
 from oauthsync.importer import WIDTH, InterruptedRunError
 from oauthsync.sandbox import Fault, Request
 from tests.clock import FakeClock
@@ -31,10 +31,6 @@ from tests.importing import (
 )
 from tests.invariants import check_invariants
 from tests.test_importer import UPDATE, fill
-
-_WAITS = ("wait", "_wait_for_tstate_lock", "join")
-MOMENT = 0.02
-"""Real seconds in which a thread gets from one line to the next."""
 
 
 @pytest.fixture
@@ -215,6 +211,7 @@ class WakingClock(FakeClock):
 
     def sleep(self, seconds: float) -> None:
         self.on_sleep()
+        interrupts.wait_for(self.interrupted, 0.0)
         super().sleep(seconds)
 
     def interrupt(self) -> None:
@@ -234,22 +231,13 @@ def waking() -> Iterator[World]:
         scratch() as folder,
         World(folder / "backup", clock=WakingClock(), requests_per_minute=15) as world,
     ):
+        before = signal.signal(signal.SIGINT, lambda *_: interrupts.interrupt())
         yield world
+        signal.signal(signal.SIGINT, before)
 
 
 def press_ctrl_c() -> None:
-    """Interrupt the main thread: in its wait for the others, if this is one of them.
-
-    A signal that comes just before a lock is waited for is not seen before that wait is over.
-    """
-    main = threading.main_thread().ident or 0
-    if threading.get_ident() != main:
-        for _ in range(int(PATIENCE / MOMENT)):
-            threading.Event().wait(MOMENT)
-            if sys._current_frames()[main].f_code.co_name in _WAITS:
-                break
-        threading.Event().wait(MOMENT)
-    signal.pthread_kill(main, signal.SIGINT)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 def clock_of(world: World) -> WakingClock:

@@ -189,7 +189,7 @@ def test_the_help_of_all_commands_loads_none_of_them() -> None:
     )
     names = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     ours = {name for name in names if name.startswith("oauthsync")}
-    light = ("errors", "text", "cli", "cli.run", "cli.terminal")
+    light = ("errors", "interrupts", "text", "cli", "cli.run", "cli.terminal")
     assert ours <= {"oauthsync", *(f"oauthsync.{name}" for name in light)}
     assert not names & {
         "asyncio",

@@ -7,10 +7,11 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
+from oauthsync import interrupts
 from oauthsync.cli import terminal
 from oauthsync.errors import OauthsyncError
 
@@ -60,12 +61,12 @@ def end_on_signals() -> None:
     """
     times = itertools.count(1)
 
-    def interrupt(_number: int, _frame: object) -> NoReturn:
+    def interrupt(_number: int, _frame: object) -> None:
         if (time := next(times)) == 1:
             signal.setitimer(signal.ITIMER_REAL, SOON)
         elif time > 2:
             os._exit(EXIT_INTERRUPTED)
-        raise KeyboardInterrupt
+        interrupts.interrupt()
 
     signal.signal(signal.SIGALRM, _tell_of_wait)
     signal.signal(signal.SIGTERM, interrupt)
@@ -91,7 +92,8 @@ def run(command: click.Command, args: Sequence[str] | None) -> int:
         except BrokenPipeError:
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no traceback for users
-            result = _failed(error, called.session, asked_for_json="--json" in arguments)
+            with interrupts.held():
+                result = _failed(error, called.session, asked_for_json="--json" in arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
