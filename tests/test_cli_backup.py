@@ -1,15 +1,12 @@
 """`export`, `snapshots`, `show`, `diff` and `log` answer as documented, for people and for jobs."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from oauthsync.sandbox import Fault
 from tests.desk import DEV, PROD, Desk, workspace
+from tests.everyday import installed
 
 # export
 
@@ -480,24 +477,14 @@ def test_log_says_up_to_when_it_knows_and_how_to_see_the_rest(desk: Desk) -> Non
 
 def test_the_installed_command_exports_shows_and_fails_as_it_should(desk: Desk) -> None:
     desk.create("Acme", "Beta")
-    command = str(Path(sys.executable).with_name("oauthsync"))
-
-    def run(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [command, *args],
-            env={**os.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    done = run("export")
+    done = installed("export")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1].split() == ["dev", "1", "2", "0", "0", "0", "1"]
-    assert [each["name"] for each in json.loads(run("show", "--json").stdout)["profiles"]] == [
+    assert [
+        each["name"] for each in json.loads(installed("show", "--json").stdout)["profiles"]
+    ] == [
         "Acme",
         "Beta",
     ]
-    failed = run("export", DEV="mistyped", PROD=PROD)
+    failed = installed("export", DEV="mistyped", PROD=PROD)
     assert (failed.returncode, failed.stdout) == (3, "")
