@@ -59,7 +59,7 @@ def open_database(path: Path, *, create: bool = True) -> Database:
     """The database at `path`, migrated to this version; it may be used by several threads.
 
     A file that may only be read can be opened, and writing to it fails. Raises StoreError where
-    there is no file and `create` is false, or where it cannot be used.
+    there is no file, or an empty one, and `create` is false, or where it cannot be used.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise StoreError(
@@ -152,10 +152,17 @@ def _prepare_file(path: Path, *, create: bool) -> None:
     # this process may hold on it (fcntl(2)).
     try:
         if not create or os.path.lexists(path):
-            if not stat.S_ISREG(path.lstat().st_mode):
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode):
                 raise StoreError(
                     f"{path} is a symbolic link, a folder or a device, and not a file",
                     hint="put the file itself there, or name the folder it is in by --dir",
+                )
+            # SQLite takes it for a new one. Only another process's may be: one that creates it now.
+            if not create and not status.st_size:
+                raise StoreError(
+                    f"{path} is empty: it has lost what it held, or nothing ever was in it",
+                    hint="restore it from a copy; where no export has ever ended, remove it",
                 )
             _check_journal(path.with_name(f"{path.name}-journal"))
             return

@@ -140,6 +140,17 @@ def test_a_database_that_cannot_be_used_is_told_before_anything_is_read(desk: De
     assert desk.sandbox.requests == []
 
 
+def test_an_export_does_not_start_over_in_a_database_that_is_empty_now(desk: Desk) -> None:
+    database = desk.folder / "oauthsync.db"
+    desk.done("export")
+    database.write_bytes(b"")
+    for command in "export", "check", "doctor":
+        called = desk.call(command)
+        assert called.code == 1
+        assert "oauthsync.db is empty: it has lost what it held" in called.out + called.err
+    assert database.stat().st_size == 0
+
+
 def test_side_by_side_workspaces_wait_for_each_other_only_in_memory(desk: Desk) -> None:
     """Both requests are under way at once: neither is answered before the other has come."""
     import threading

@@ -93,9 +93,12 @@ class TestOpening:
         open_database(folder / "oauthsync.db").close()
         assert (tmp_path / folder / "oauthsync.db").stat().st_size > 0
 
-    def test_an_empty_file_is_a_new_database(self, path: Path) -> None:
+    def test_an_empty_file_has_lost_what_it_held(self, path: Path) -> None:
+        """Not where it is to be created: another process may be about to fill it."""
         path.touch()
-        with reopened(path) as database:
+        with pytest.raises(StoreError, match=r"oauthsync\.db is empty"):
+            open_database(path, create=False)
+        with open_database(path) as database:
             assert Snapshots(database).all() == []
 
     def test_processes_that_create_it_at_once_get_the_same(self, path: Path) -> None:

@@ -41,9 +41,10 @@ def test_the_command_writes_a_private_file_and_replaces_an_old_one(
     reported: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "report.html"
-    output.write_text("an old page")
-    assert oauthsync("report", "-o", str(output)) == 0
-    assert output.read_text("utf-8").startswith("<!DOCTYPE html>")
+    output.touch()
+    for _ in "an empty file", "an earlier page":
+        assert oauthsync("report", "-o", str(output)) == 0
+        assert output.read_text("utf-8").startswith("<!DOCTYPE html>")
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
     assert str(output) in capsys.readouterr().out
 
@@ -107,6 +108,16 @@ def test_the_backup_s_own_files_are_never_overwritten(
     assert oauthsync("report", "-o", str(reported.path / "." / name)) == 1
     assert "is a file of the backup itself" in capsys.readouterr().err
     assert {each: each.read_bytes() for each in reported.path.iterdir() if each.is_file()} == before
+
+
+def test_a_file_that_is_no_page_is_never_overwritten(
+    reported: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "key.txt"
+    output.write_text("AGE-SECRET-KEY-1")
+    assert oauthsync("report", "-o", str(output)) == 1
+    assert f"{output} is there already, and is no page of oauthsync" in capsys.readouterr().err
+    assert output.read_text() == "AGE-SECRET-KEY-1"
 
 
 def test_what_is_no_regular_file_is_left_alone(reported: Folder, tmp_path: Path) -> None:

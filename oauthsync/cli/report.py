@@ -24,7 +24,7 @@ STDOUT = Path("-")
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help="The page's file, which is replaced where it is there; - for stdout.",
+    help="The page's file; only an earlier page is replaced. - for stdout.",
 )
 @common_options
 def report_command(session: Session, output: Path) -> None:
@@ -64,6 +64,22 @@ def _check_output(path: Path, backup: "Backup") -> None:
     # A device or a pipe would be replaced by the page, like any file.
     if os.path.lexists(path) and not path.is_file():
         raise FileError(f"{path} is not a regular file", hint="use -o - to write to stdout")
+    if path.exists() and not _is_replaceable(path):
+        raise FileError(
+            f"{path} is there already, and is no page of oauthsync", hint="name another file"
+        )
+
+
+def _is_replaceable(path: Path) -> bool:
+    """Whether a file is an earlier page, or empty, as mktemp(1) makes one."""
+    from oauthsync.report import is_page
+
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return False
+    return not head or is_page(head)
 
 
 def _summary(facts: "Facts", output: Path) -> "dict[str, Json]":

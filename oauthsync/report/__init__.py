@@ -4,6 +4,6 @@
 """
 
 from oauthsync.report.facts import Facts, gather
-from oauthsync.report.page import render
+from oauthsync.report.page import is_page, render
 
-__all__ = ["Facts", "gather", "render"]
+__all__ = ["Facts", "gather", "is_page", "render"]

@@ -19,6 +19,13 @@ from oauthsync.report.parts import NONE, age, command, name, section, table, whe
 from oauthsync.runs import UNFINISHED
 from oauthsync.text import count_of
 
+_MARK = b'<meta name="generator" content="oauthsync '
+
+
+def is_page(head: bytes) -> bool:
+    """Whether a file that begins like this holds a page of any version."""
+    return _MARK in head
+
 
 def render(report: Facts) -> str:
     """The page."""
