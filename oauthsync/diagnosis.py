@@ -192,8 +192,10 @@ def _get(answers: Answers) -> Check:
             )
         case ApiError() as error:
             return Check(name, "warning", str(error), error.hint or _NO_HINT)
-        case None:
+        case None if isinstance(answers.listed, Page):
             return Check(name, "untested", "there was no profile to read")
+        case None:
+            return Check(name, "untested", "the API did not get as far as that")
 
 
 def _identity(answers: Answers, known: Snapshot | None) -> Check:

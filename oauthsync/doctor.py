@@ -6,8 +6,11 @@ goes to the workspace's own address only. Where all is well, three requests are 
 of the list, the workspace's identity, and one profile by its id.
 """
 
+import os
+import re
 import shlex
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +18,7 @@ from oauthsync.api import Api, Page
 from oauthsync.backup import Backup
 from oauthsync.config import Config, Workspace
 from oauthsync.diagnosis import Answers, Check, check_clock, failed, judge, unasked
-from oauthsync.errors import ApiError, OauthsyncError, StoreError
+from oauthsync.errors import ApiError, OauthsyncError, StoreError, UsageError
 from oauthsync.permissions import check_files
 from oauthsync.quota import Quota, Slot
 from oauthsync.secrets_file import is_for_secrets
@@ -26,6 +29,10 @@ T = TypeVar("T")
 
 _TABLES = (".csv", ".tsv", ".txt", ".json")
 """How the files are called that `secrets load` may have been given."""
+
+_IN_THE_CLEAR = "secrets in the clear"
+
+_IDENTITY = re.compile(b"^AGE-SECRET-KEY-", re.MULTILINE)
 
 
 def examine(backup: Backup, name: str | None, *, may_ask: bool) -> tuple[Check, ...]:
@@ -50,10 +57,11 @@ def _examine(backup: Backup, name: str | None, *, may_ask: bool) -> Iterator[Che
         for untested in ("database", "exports", "runs", "sidecar", "files"):
             yield Check(untested, "untested", "the configuration comes first")
         return
-    yield from _caught("database", lambda: check_database(backup, _names(config, name)))
+    names = _names(config, name if workspace else None)
+    yield from _caught("database", lambda: check_database(backup, names))
     yield from _caught("sidecar", lambda: check_sidecar(backup, may_ask=may_ask))
     yield from check_files(config)
-    yield from _check_plain_secrets(config.folder)
+    yield from _check_plain_secrets(config)
 
 
 def _caught(name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
@@ -89,15 +97,28 @@ def _names(config: Config, name: str | None) -> Sequence[str]:
     return list(config.workspaces) or [n for n in [config.default_workspace] if n is not None]
 
 
-def _check_plain_secrets(folder: Path) -> Iterator[Check]:
-    """A check for each file that was made to be loaded, and left in the folder: it gets copied."""
-    for path in sorted(folder.glob("*")):
-        if path.suffix.lower() in _TABLES and path.is_file() and is_for_secrets(_head(path)):
+def _check_plain_secrets(config: Config) -> Iterator[Check]:
+    """A check for each file that lies in the folder and gets copied with it, in the clear."""
+    key = None
+    with suppress(UsageError):  # the sidecar's own check says so
+        if (unlock := config.unlock()) and unlock.file:
+            key = os.path.realpath(unlock.file)  # it has a check of its own
+    for path in sorted(each for each in config.folder.glob("*") if each.is_file()):
+        head = _head(path)
+        if path.suffix.lower() in _TABLES and is_for_secrets(head):
             yield Check(
-                "secrets in the clear",
+                _IN_THE_CLEAR,
                 "warning",
                 f"{path} is made for client secrets, and nothing protects what it holds",
                 hint="once `oauthsync secrets load` has stored them, delete it, and its copies",
+            )
+        elif os.path.realpath(path) != key and _IDENTITY.search(head):
+            yield Check(
+                _IN_THE_CLEAR,
+                "warning",
+                f"{path} holds an age identity: whoever has a copy of the folder can open what is"
+                " sealed to it",
+                hint="keep it out of the folder, and out of its copies",
             )
 
 

@@ -35,13 +35,10 @@ def _private(config: Config) -> Iterator[Path]:
 
 def _named(config: Config) -> Iterator[Path]:
     """The files that settings name, and that hold a token, a passphrase or an identity."""
-    sources = [workspace.source for workspace in config.workspaces.values()]
     with suppress(UsageError):  # the sidecar's own check says so
-        if (unlock := config.unlock()) is not None:
-            if unlock.identity is not None:
-                yield unlock.identity
-            if unlock.reader is not None:
-                sources.append(unlock.reader)
+        if (unlock := config.unlock()) and unlock.file:
+            yield unlock.file
+    sources = [workspace.source for workspace in config.workspaces.values()]
     yield from (source.path for source in sources if isinstance(source, FromFile))
 
 

@@ -33,7 +33,7 @@ REDRAW = 0.1
 _REASONS = {
     "quota": "quota",
     "retry": "to try again",
-    "unknown outcome": "a request got no answer",
+    "unknown outcome": "what came of a request is not known",
 }
 
 Now = Callable[[], float]

@@ -11,7 +11,7 @@ from typing import Literal
 
 from oauthsync.errors import SidecarError, UsageError
 from oauthsync.secret import Secret
-from oauthsync.sources import Source, SourceError, Sources
+from oauthsync.sources import FromFile, Source, SourceError, Sources
 from oauthsync.tables import Table
 
 _VARIABLES: Mapping[str, str] = {
@@ -44,6 +44,11 @@ class Unlock:
     source: str
     identity: Path | None = None
     reader: Source | None = None
+
+    @property
+    def file(self) -> Path | None:
+        """The file that holds the passphrase or the identities; None where there is none."""
+        return self.reader.path if isinstance(self.reader, FromFile) else self.identity
 
     def passphrase(self) -> Secret:
         """The passphrase, read from its source now; only for the kind `passphrase`.

@@ -13,7 +13,6 @@ from oauthsync.diagnosis import Check
 from oauthsync.errors import StoreError
 from oauthsync.runs import UNFINISHED
 from oauthsync.snapshots import Snapshot
-from oauthsync.sources import FromFile
 from oauthsync.text import count_of
 from oauthsync.unlock import Unlock
 
@@ -147,10 +146,7 @@ def _check_key_file(backup: Backup, unlock: Unlock) -> Iterator[Check]:
 
     One that is not there is not named: people put the secret itself in its place.
     """
-    file = unlock.identity
-    if isinstance(unlock.reader, FromFile):
-        file = unlock.reader.path
-    if file is None:
+    if (file := unlock.file) is None:
         return
     if not os.path.exists(file):  # noqa: PTH110 - never raises
         # A sidecar that is there and cannot be opened is told by its own check.

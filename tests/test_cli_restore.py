@@ -263,7 +263,8 @@ def test_a_blocked_step_keeps_everything_from_being_written(desk: Desk, loss: in
     assert called.json["run"] is None
     assert [each["source_id"] for each in called.json["blocked"]] == [loss]
     assert called.json["verified"] is False
-    assert "`oauthsync secrets fill 1` asks for missing secrets\n--allow-missing" in called.err
+    set_it = "`oauthsync secrets set --provider hubspot --client-id app`"
+    assert f"{set_it} asks for the secret\n--allow-missing" in called.err
     assert "--map" not in called.err
     assert desk.writes() == []
     allowed = desk.done("import", "--yes", "--allow-missing")
@@ -271,10 +272,12 @@ def test_a_blocked_step_keeps_everything_from_being_written(desk: Desk, loss: in
     assert desk.done("runs")["runs"] == []
 
 
-def test_a_secret_that_only_an_override_needs_is_asked_for_by_its_own_command(
+def test_where_many_are_missing_only_an_override_s_are_asked_for_by_their_own_command(
     desk: Desk, loss: int
 ) -> None:
-    desk.create("Gamma", client_id="another-app")
+    apps = [("hubspot", f"app-{number}") for number in range(2)]
+    for _, client_id in apps:
+        desk.create("Gamma", client_id=client_id)
     desk.create("Delta", provider="it's")
     desk.done("export")
     (desk.folder / "o.toml").write_text(
@@ -284,14 +287,14 @@ def test_a_secret_that_only_an_override_needs_is_asked_for_by_its_own_command(
     hint = desk.call("import", *args, "--yes").err.split("hint: ")[1]
     fill, head, *commands, allow = hint.splitlines()
     assert fill == "`oauthsync secrets fill 2` asks for missing secrets"
-    assert head == "the client ids that the overrides give need their secrets:"
+    assert head == "each of these asks for a secret:"
     assert [shlex.split(command) for command in commands] == [
         ["oauthsync", "secrets", "set", "--provider", provider, "--client-id", "$a 'b'"]
         for provider in ("hubspot", "it's")
     ]
     assert allow == "--allow-missing leaves out what has no secret"
     assert hint in desk.call("plan", *args).err
-    desk.file(("hubspot", "another-app"), ("hubspot", "$a 'b'"), ("it's", "$a 'b'"))
+    desk.file(*apps, ("hubspot", "$a 'b'"), ("it's", "$a 'b'"))
     assert desk.done("plan", *args)["summary"]["blocked"] == 0
 
 

@@ -119,6 +119,7 @@ def test_an_empty_workspace_leaves_the_privilege_to_get_untested(folder: Path) -
         found = checks(folder)
         assert [request.call for request in sandbox.requests] == ["list", "me"]
     assert found["privilege to get"].status == "untested"
+    assert found["privilege to get"].message == "there was no profile to read"
 
 
 def test_a_refused_token_is_not_tried_in_other_regions(folder: Path, sandbox: Sandbox) -> None:
@@ -128,7 +129,9 @@ def test_a_refused_token_is_not_tried_in_other_regions(folder: Path, sandbox: Sa
     assert found["network"].status == "ok"
     assert found["region"].status == "untested"
     assert "other regions are us, eu" in (found["region"].hint or "")
-    assert found["identity"].status == "untested"
+    for name in ("identity", "privilege to get"):
+        assert found[name].status == "untested"
+        assert found[name].message == "the API did not get as far as that"
 
 
 def test_no_token_leaves_the_rest_untested_and_sends_nothing(
@@ -247,7 +250,7 @@ def test_an_unknown_workspace_keeps_the_folder_from_nothing(folder: Path, sandbo
     assert found["configuration"].hint == (
         "known are: dev (`oauthsync init --workspace 'prud uction'` shows how to define it)"
     )
-    assert found["database"].status == "ok"
+    assert found["database"].status == found["exports"].status == "ok"
     assert found["sidecar"].status == "warning"
 
 
@@ -429,6 +432,17 @@ def test_a_file_of_secrets_that_was_left_in_the_folder_is_named(
     (folder / "S.CSV").write_text("provider,client_id,client_secret\nhubspot,a,s-canary\n")
     found = checks(folder)["secrets in the clear"]
     assert (found.status, str(folder / "S.CSV") in found.message) == ("warning", True)
+
+
+def test_an_identity_in_the_folder_is_named_whatever_it_opens(
+    folder: Path, sandbox: Sandbox
+) -> None:
+    identity(folder)
+    (folder / "notes.txt").write_text("age1… is ours; its AGE-SECRET-KEY- is in the safe")
+    found = checks(folder)["secrets in the clear"]
+    assert (found.status, str(folder / "key.txt") in found.message) == ("warning", True)
+    named_by_setting = checks(folder, OAUTHSYNC_IDENTITY=str(folder / "key.txt"))
+    assert "secrets in the clear" not in named_by_setting
 
 
 def test_files_that_others_can_use_are_named(folder: Path, sandbox: Sandbox) -> None:

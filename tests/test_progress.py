@@ -66,7 +66,7 @@ def job(*events: Event, now: float = 0.0) -> Job:
         ),
         (
             [StepEnded("dev", "create", "A", 1, 2), Waiting("dev", 40.0, "unknown outcome")],
-            "dev: 1 of 2 done, waiting 40 s (a request got no answer)",
+            "dev: 1 of 2 done, waiting 40 s (what came of a request is not known)",
         ),
         ([Waiting("dev", 0.25, "quota")], "dev: 0 read, waiting 1 s (quota)"),
     ],

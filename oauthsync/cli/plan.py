@@ -32,6 +32,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_OVERRIDES = 1 << 20
 
+FEW = 3
+"""Secrets that a person is told one by one how to file."""
+
 _PLAN_OPTIONS = (
     click.option(
         "--from",
@@ -287,14 +290,17 @@ def how_to_unblock(session: Session, prepared: "Prepared") -> str:
     plan = prepared.plan
     told = []
     missing = {(step.provider, step.client_id or "") for step in plan.without_secret}
-    others: list[tuple[str, str]] = []
-    if prepared.options.overrides:
-        others = sorted(missing - {profile.app for profile in prepared.source})
-    if len(others) < len(missing):
+    # `fill` asks for all that the snapshot's profiles need, whatever the plan selects of them.
+    by_hand = missing
+    if len(missing) > FEW:
+        by_hand = missing - {profile.app for profile in prepared.source}
+    if len(by_hand) < len(missing):
         told.append(f"`oauthsync secrets fill {plan.snapshot}` asks for missing secrets")
-    if others:
-        told.append("the client ids that the overrides give need their secrets:")
-        told.append(session.folded([_set_secret(*app) for app in others]))
+    commands = [_set_secret(*app) for app in sorted(by_hand)]
+    if len(commands) == 1:
+        told.append(f"`{commands[0]}` asks for the secret")
+    elif commands:
+        told += ["each of these asks for a secret:", session.folded(commands)]
     if missing:
         told.append("--allow-missing leaves out what has no secret")
     if plan.ambiguous:

@@ -21,7 +21,8 @@ def _number(_ctx: click.Context, _param: click.Parameter, value: float) -> float
 @click.option(
     "--db",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Keep the profiles, without secrets, in this file (default: in memory).",
+    help="Keep the profiles, without secrets, in this file"
+    " (default: in memory; a restart begins anew).",
 )
 @click.option(
     "--profiles",
