@@ -232,16 +232,7 @@ class Renderer:
 
     def log(self, entries: Sequence["LogEntry"], newest: Sequence["Snapshot"]) -> str:
         """The differences from export to export; without any, the `newest` that were compared."""
-        told = [
-            self._styled(
-                f"snapshot {entry.snapshot.id} of {inline(entry.snapshot.workspace)},"
-                f" {entry.snapshot.taken_at}, against snapshot {entry.before.id}",
-                bold=True,
-            )
-            + f"\n{self.difference(entry.difference)}"
-            + f"\nsnapshot {entry.before.id} has what was removed" * bool(entry.difference.removed)
-            for entry in entries
-        ]
+        told = [self._log_entry(entry) for entry in entries]
         since = [
             f"snapshot {each.id} of {inline(each.workspace)}, {each.taken_at}:"
             f" `oauthsync diff {each.id}` shows what changed since"
@@ -249,7 +240,21 @@ class Renderer:
         ]
         if since:
             since = [f"exports were compared, up to\n{self.names(since)}"]
-        return "\n\n".join(told or ["no changes", *since])
+        return "\n\n".join(told or ["no changes from one export to the next", *since])
+
+    def _log_entry(self, entry: "LogEntry") -> str:
+        from oauthsync.profiles import split_created_again
+
+        snapshot, before = entry.snapshot, entry.before.id
+        head = (
+            f"snapshot {snapshot.id} of {inline(snapshot.workspace)}, {snapshot.taken_at},"
+            f" against snapshot {before}"
+        )
+        told = [self._styled(head, bold=True), self.difference(entry.difference)]
+        left, _ = split_created_again(entry.difference)
+        if left.removed:
+            told.append(f"snapshot {before} has what was removed")
+        return "\n".join(told)
 
     def _changes(self, change: "Change") -> tuple[str, ...]:
         return tuple(

@@ -226,7 +226,9 @@ def show_plan(
             return md.plan(prepared, verbose=session.verbose)
         told = renderer.plan(prepared)
         if cautions := prepared.plan.cautions:
-            told += f"\nthe import takes --yes: {listed([*map(inline, cautions)], 1)}"
+            told += f"\nthe import takes --yes: {inline(cautions[0])}"
+            if others := len(cautions) - 1:
+                told += f" ({count_of(others, 'more reason')}, which it names)"
         return with_notes(told, notes)
 
     session.answer(lambda: prepared.plan.to_json(), text)
