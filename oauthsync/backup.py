@@ -18,7 +18,7 @@ from oauthsync.clock import Clock, SystemClock
 from oauthsync.config import Config, Workspace
 from oauthsync.errors import OauthsyncError, StoreError, UsageError
 from oauthsync.events import Listener, ignore
-from oauthsync.interrupts import as_completed, readers
+from oauthsync.interrupts import as_completed, held, readers
 from oauthsync.opener import Ask, Opener
 from oauthsync.secret import Secret
 from oauthsync.tables import suggestion
@@ -82,6 +82,7 @@ class Backup:
         self._ask = ask
         self._database: Database | None = None
         self._opening = threading.Lock()
+        self._is_closed = False
 
     def __enter__(self) -> "Backup":
         return self
@@ -90,10 +91,13 @@ class Backup:
         self.close()
 
     def close(self) -> None:
-        """Close the database."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        """Close the database, for good: threads that were left behind find it closed."""
+        with held(), self._opening:
+            self._is_closed = True
+            if self._database is not None:
+                from oauthsync.database import close
+
+                close(self._database)
 
     # --- what is in the folder ------------------------------------------------------------------
 
@@ -111,7 +115,9 @@ class Backup:
 
     def database(self, *, create: bool = False) -> "Database":
         """The open database; StoreError where there is none, unless it is to be created."""
-        with self._opening:
+        with held(), self._opening:
+            if self._is_closed:
+                raise StoreError("the backup folder is closed", hint="open it anew")
             if self._database is None:
                 from oauthsync.database import open_database
 

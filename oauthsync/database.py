@@ -116,6 +116,12 @@ def writing(database: Database, *, keep: bool = True) -> Iterator[sqlite3.Connec
         yield connection
 
 
+def close(database: Database) -> None:
+    """Close it once no other thread uses it, which SQLite's connections do not survive."""
+    with held(), _in_use:
+        database.close()
+
+
 def inserted(cursor: sqlite3.Cursor) -> int:
     """The id of the row that was just inserted."""
     assert cursor.lastrowid is not None

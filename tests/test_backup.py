@@ -11,6 +11,7 @@ from oauthsync import backup
 from oauthsync.backup import Backup, Exported, Failed
 from oauthsync.cli.session import Session
 from oauthsync.clock import SleepInterruptedError
+from oauthsync.database import reading
 from oauthsync.errors import OauthsyncError, StoreError, UsageError
 from oauthsync.events import Event, PageRead, QuotaNotShared, Waiting
 from oauthsync.sandbox import Fault, Request, Sandbox
@@ -41,6 +42,31 @@ def opened(path: Path, *, environ: Mapping[str, str] | None = None, **options: A
 
 def exported(found: Backup) -> list[Exported | Failed]:
     return list(found.export(list(found.config.workspaces.values())))
+
+
+# closing
+
+
+def test_a_database_is_closed_when_no_thread_uses_it_and_for_good(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    found = opened(folder(tmp_path, sandbox))
+    exported(found)
+    is_closed = threading.Event()
+
+    def close() -> None:
+        found.close()
+        is_closed.set()
+
+    closing = threading.Thread(target=close)
+    with reading(found.database()) as connection:
+        closing.start()
+        assert not is_closed.wait(0.05)
+        assert connection.execute("SELECT count(*) FROM snapshots").fetchone() == (1,)
+    assert is_closed.wait(10)
+    closing.join()
+    with pytest.raises(StoreError, match="is closed"):
+        found.snapshots()
 
 
 # export

@@ -45,6 +45,8 @@ def export_command(session: Session, workspaces: tuple[str, ...], every: bool) -
     session.interrupted = "no snapshot was taken of what was still being read: call it again"
     with session.backup() as backup:
         chosen = _chosen(backup, workspaces, every=every)
+        if len(chosen) > 1:
+            session.interrupted += "; `oauthsync snapshots` lists those that were taken"
         results = {_name(each): each for each in backup.export(chosen)}
     done: list[Exported] = []
     failed: list[Failed] = []

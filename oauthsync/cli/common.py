@@ -75,13 +75,16 @@ def _session(ctx: click.Context, options: dict[str, Any]) -> Session:
         raise click.UsageError("give --quiet or --verbose, not both", ctx)
     called.session = Session(**given)
     if ctx.command.name in _CARRY_OUT_RUNS:
-        called.session.interrupted += ", or `oauthsync resume` where a run has begun"
+        called.session.interrupted = _KEPT
     return called.session
 
 
 _COMMON = ("folder", "json", "quiet", "verbose", "no_input")
 
 _CARRY_OUT_RUNS = ("import", "resume", "undo", "create", "update", "delete")
+
+_KEPT = "what was done is kept: `oauthsync resume` goes on where a run has begun"
+"""What who interrupts one of these is told, until it knows better."""
 
 
 def read_input(file: Path, limit: int) -> bytes:

@@ -34,7 +34,7 @@ class Session:
         self.interactive = not no_input and terminal.somebody_there()
         self.answered = False
         self.warned_of_quota = False
-        self.interrupted = "what was done is kept: call the same command again to go on"
+        self.interrupted: str | None = None
         self.last_step: StepEnded | None = None
         self._progress: Progress | None = None
 
