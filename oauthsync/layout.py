@@ -4,6 +4,7 @@ Columns line up in every script. Where there is a terminal, what does not fit is
 widest column first, and no line is wrapped; in a pipe or a file nothing is shortened.
 """
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
@@ -117,3 +118,27 @@ def _padded(text: str, width: int, *, right: bool) -> str:
         length = cell_len(text)
     space = " " * (width - length)
     return space + text if right else text + space
+
+
+_PIECE = re.compile(" *(?:`[^`]*`|[^ ])+")
+"""Spaces, and what is not broken after them: a word, or a command that is to stay copyable."""
+
+
+def wrapped(text: str, room: int, *, used: int = 0, indent: int = 0) -> str:
+    """Text whose lines are broken at spaces, to `room` cells; of the first one, `used` are taken.
+
+    What is broken goes on after `indent` spaces. Lines that are indented, as lists are, stay as
+    they are.
+    """
+    told = []
+    for line in text.split("\n"):
+        kept = ""
+        for piece in [line] if line.startswith(" ") else _PIECE.findall(line):
+            if kept and used + cell_len(kept + piece) > room:
+                told.append(kept)
+                kept, used = " " * indent + piece.lstrip(" "), 0
+            else:
+                kept += piece
+        told.append(kept)
+        used = 0
+    return "\n".join(told)

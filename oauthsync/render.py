@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oauthsync import strictjson
-from oauthsync.layout import cell, columns, fit, without_room
+from oauthsync.layout import cell, columns, fit, without_room, wrapped
 from oauthsync.text import count_of, inline
 
 if TYPE_CHECKING:
@@ -188,6 +188,10 @@ class Renderer:
                 shown.append(index)
         return sorted(shown), hidden
 
+    def prose(self, text: str) -> str:
+        """Text with its lines broken between words."""
+        return text if self._width is None else wrapped(text, self._width)
+
     def names(self, names: Sequence[str]) -> str:
         """Names one below the other, folded."""
         shown = names[: FOLD - 1] if self._folds and len(names) > FOLD else names
@@ -269,8 +273,11 @@ class Renderer:
 
     # --- plans and runs -------------------------------------------------------------------------
 
-    def plan(self, prepared: "Prepared", *, counts: bool = True) -> str:
-        """A plan like a good diff; what stays unchanged is counted only, unless verbose."""
+    def plan(self, prepared: "Prepared", notes: Sequence[str] = (), *, counts: bool = True) -> str:
+        """A plan like a good diff, with notes below; what stays unchanged is counted only.
+
+        With verbose, it is shown.
+        """
         plan = prepared.plan
         steps = [step for step in plan.steps if self._verbose or step.action != "unchanged"]
         lines = self._lines(
@@ -280,7 +287,8 @@ class Renderer:
         )
         if counts:
             lines.append(summary(plan.summary))
-        return "\n".join([_heading(prepared), *lines, *to_choose_again(prepared)])
+        told = [*to_choose_again(prepared), *notes]
+        return "\n".join([_heading(prepared), *lines, *map(self.prose, told)])
 
     def undo(self, run: "Run", steps: "Sequence[RunStep]", plan: "UndoPlan") -> str:
         """What undoing a run would do, and leave; `steps` are the run's."""
@@ -320,7 +328,7 @@ class Renderer:
         if failed:
             told += f", {len(failed)} not done"
         told += "" if verified else ", NOT verified"
-        return "\n".join([told, *self.lines(failed)])
+        return "\n".join([self.prose(told), *self.lines(failed)])
 
     def in_use(self, run: "Run", found: "Sequence[tuple[RunStep, Profile]]") -> str:
         """Which profiles a person has to choose again in the target's connections."""
@@ -337,7 +345,7 @@ class Renderer:
         if self._room is not None and not fit([line.cells for line in lines], self._room):
             # Neither is to be shortened while there is another line to put the uses on.
             lines = [replace(line, cells=line.cells[:2], details=line.cells[2:]) for line in lines]
-        return "\n".join([head, *self.lines(lines)])
+        return "\n".join([self.prose(head), *self.lines(lines)])
 
     def _styled(self, text: str, color: str | None = None, *, bold: bool = False) -> str:
         return click.style(text, fg=color, bold=bold or None) if self._color else text

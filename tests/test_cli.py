@@ -220,8 +220,8 @@ def test_help_tells_what_holds_where_an_option_is_not_given(
 
     check(cli)
     called = call(capsys, "sandbox", "--help")
-    for default in ("0", "60", "sandbox", "a free one", "in memory", "not at all"):
-        assert f"(default: {default})" in " ".join(called.out.split())
+    for default in ("0)", "60)", "sandbox)", "a free one)", "in memory;", "not at all)"):
+        assert f"(default: {default}" in " ".join(called.out.split())
 
 
 def test_python_m_oauthsync_is_the_command() -> None:

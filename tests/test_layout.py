@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from oauthsync.layout import MIN_WIDTH, cell, columns, shortened, without_room
+from oauthsync.layout import MIN_WIDTH, cell, columns, shortened, without_room, wrapped
 
 CELL = st.text(max_size=30).map(cell)
 ROWS = st.integers(1, 5).flatmap(
@@ -74,3 +74,16 @@ def test_shortened_text_fits_and_says_that_it_was_shortened(text: str, width: in
     short = shortened(text, width)
     assert cell_len(short) <= width
     assert short == text or short.endswith("…")
+
+
+def test_prose_is_wrapped_at_spaces_and_never_within_a_command() -> None:
+    command = "`oauthsync secrets set --provider p`"
+    text = f"said of it: use {command} and 株式会社 さくら\n  a list's line stays as it is"
+    assert wrapped(text, 20, used=7, indent=1).split("\n") == [
+        "said of it:",
+        " use",
+        f" {command}",
+        " and 株式会社 さくら",
+        "  a list's line stays as it is",
+    ]
+    assert wrapped("two  spaces `and one", 80) == "two  spaces `and one"

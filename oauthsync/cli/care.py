@@ -41,7 +41,7 @@ def check_command(session: Session) -> None:
         },
         lambda renderer: (
             _table(renderer, found, snapshots, knows=knows)
-            + (_told(found, snapshots) if knows else "")
+            + (renderer.prose(_told(found, snapshots)) if knows else "")
         ),
     )
     if not found.ok:

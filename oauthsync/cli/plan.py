@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +22,7 @@ from oauthsync.text import count_of, inline, listed
 if TYPE_CHECKING:
     from oauthsync.backup import Backup
     from oauthsync.overrides import Override
-    from oauthsync.plan import Options
+    from oauthsync.plan import Options, Plan
     from oauthsync.plan_file import SavedPlan
     from oauthsync.render import Renderer
     from oauthsync.restore import Prepared
@@ -215,7 +215,7 @@ def read_plan(file: Path) -> "SavedPlan":
 
 
 def show_plan(
-    session: Session, prepared: "Prepared", notes: str, *, markdown: bool = False
+    session: Session, prepared: "Prepared", notes: Sequence[str], *, markdown: bool = False
 ) -> None:
     """Answer with a plan, and what `notes_on` it says."""
 
@@ -224,18 +224,20 @@ def show_plan(
             from oauthsync import markdown as md
 
             return md.plan(prepared, verbose=session.verbose)
-        told = renderer.plan(prepared)
-        if cautions := prepared.plan.cautions:
-            told += f"\nthe import takes --yes: {inline(cautions[0])}"
-            if others := len(cautions) - 1:
-                told += f" ({count_of(others, 'more reason')}, which it names)"
-        return with_notes(told, notes)
+        return renderer.plan(prepared, [*_caution(prepared.plan), *notes])
 
     session.answer(lambda: prepared.plan.to_json(), text)
     remind(session, prepared)
     if blocked := prepared.plan.blocked:
         told = f"{count_of(len(blocked), 'blocked step')}: as it is, an import writes nothing"
         session.say(f"{told}\n{how_to_unblock(session, prepared)}")
+
+
+def _caution(plan: "Plan") -> Iterator[str]:
+    if plan.cautions:
+        first, *others = map(inline, plan.cautions)
+        more = f" ({count_of(len(others), 'more reason')}, which it names)" if others else ""
+        yield f"the import takes --yes: {first}{more}"
 
 
 def warn_of_unfinished(session: Session, backup: "Backup", target: str) -> None:
@@ -259,12 +261,7 @@ def unfinished(runs: "Iterable[Run]") -> str:
     return f"{told} carries {it} on, unless it is still at work"
 
 
-def with_notes(plan: str, notes: str) -> str:
-    """A plan's text, and the notes on it below."""
-    return f"{plan}\n{notes}" if notes else plan
-
-
-def notes_on(backup: "Backup", prepared: "Prepared") -> str:
+def notes_on(backup: "Backup", prepared: "Prepared") -> list[str]:
     """What is said of a plan that writes nothing, and of a snapshot that may be meant as well."""
     from oauthsync.restore import snapshot_with_more
 
@@ -272,7 +269,8 @@ def notes_on(backup: "Backup", prepared: "Prepared") -> str:
     if not (prepared.plan.writes or prepared.plan.blocked):
         told = "nothing to do: the target has what was selected of the snapshot"
         if skipped := prepared.plan.summary["skip"]:
-            told += f", but for {skipped} that are skipped for the reason above"
+            are = "is" if skipped == 1 else "are"
+            told += f", but for {skipped} that {are} skipped for the reason above"
         notes.append(told)
     if differing := sum(step.action == "skip" for step in prepared.plan.differing):
         it, differs = ("it", "it differs") if differing == 1 else ("them", "they differ")
@@ -284,7 +282,7 @@ def notes_on(backup: "Backup", prepared: "Prepared") -> str:
             f" `oauthsync diff {older.id} {prepared.snapshot.id}` shows them, and a plan from it,"
             " with the same options, would bring them back"
         )
-    return "\n".join(notes)
+    return notes
 
 
 def how_to_unblock(session: Session, prepared: "Prepared") -> str:

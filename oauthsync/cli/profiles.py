@@ -213,7 +213,9 @@ def _told(renderer: "Renderer", run: "Run", done: "Step", profile: "Profile | No
     head = f"{_DONE[done.action]}: id {done.target_id}, run {run.id}"
     if done.action == "delete":
         again = f"`oauthsync import {run.safety_snapshot} --id {done.target_id}`"
-        return f"{head}; {again} creates it anew, with a new id, where its secret is filed"
+        return renderer.prose(
+            f"{head}; {again} creates it anew, with a new id, where its secret is filed"
+        )
     return f"{head}\n{renderer.profiles([profile])}" if profile else head
 
 

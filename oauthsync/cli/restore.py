@@ -18,7 +18,6 @@ from oauthsync.cli.plan import (
     show_plan,
     typed,
     warn_of_unfinished,
-    with_notes,
 )
 from oauthsync.errors import IncompleteError, OauthsyncError, UsageError
 from oauthsync.text import count_of
@@ -138,13 +137,13 @@ def _go_ahead(session: Session, backup: "Backup", prepared: "Prepared", *, yes: 
     if plan.blocked or not plan.writes:
         session.report(
             lambda: documents.not_imported(plan),
-            lambda renderer: with_notes(renderer.plan(prepared), notes),
+            lambda renderer: renderer.plan(prepared, notes),
         )
         if plan.blocked:
             raise _blocked(session, prepared)
         return False
     asks = session.interactive and not (yes or plan.cautions)  # the question has the counts
-    session.show(lambda renderer: with_notes(renderer.plan(prepared, counts=not asks), notes))
+    session.show(lambda renderer: renderer.plan(prepared, notes, counts=not asks))
     if plan.cautions:
         session.warn(f"this plan takes an explicit yes:\n{session.folded(plan.cautions)}")
         if not yes:

@@ -131,7 +131,7 @@ class Session:
         """Tell a person what happens."""
         if not self.quiet:
             self.wipe_progress()
-            terminal.tell(visible(text))
+            terminal.tell(terminal.wrapped(visible(text), sys.stderr))
 
     def warn(self, text: str) -> None:
         """Tell a person what is not as it should be, whatever they asked for."""

@@ -6,7 +6,6 @@ text of ours is escaped on the way (`text.py`), text of `render.py` was escaped 
 
 import contextlib
 import os
-import re
 import sys
 import termios
 from typing import TYPE_CHECKING, TextIO
@@ -45,34 +44,16 @@ def tell_labelled(label: str, color: str, text: str, *, wrap: bool = False) -> N
     """As `tell`, with a coloured label before the text, which is escaped; `wrap` for a terminal."""
     shown = click.style(label, fg=color, bold=True) if wants_color(sys.stderr) else label
     text = visible(text)
-    if wrap and (room := width(sys.stderr)):
-        text = wrapped(text, room, used=len(label) + 1)
-    tell(f"{shown} {text}")
+    tell(f"{shown} {wrapped(text, sys.stderr, used=len(label) + 1) if wrap else text}")
 
 
-_PIECE = re.compile(" *(?:`[^`]*`|[^ ])+")
-"""Spaces, and what is not broken after them: a word, or a command that is to stay copyable."""
+def wrapped(text: str, stream: _Stream, *, used: int = 0, indent: int = 0) -> str:
+    """Text for people, as `layout.wrapped` where the stream is a terminal."""
+    if room := width(stream):
+        from oauthsync.layout import wrapped
 
-
-def wrapped(text: str, room: int, *, used: int = 0) -> str:
-    """Text whose lines are broken at spaces, to `room` cells; of the first one, `used` are taken.
-
-    Lines that are indented, as lists are, stay as they are.
-    """
-    from rich.cells import cell_len
-
-    told = []
-    for line in text.split("\n"):
-        kept = ""
-        for piece in [line] if line.startswith(" ") else _PIECE.findall(line):
-            if kept and used + cell_len(kept + piece) > room:
-                told.append(kept)
-                kept, used = piece.lstrip(" "), 0
-            else:
-                kept += piece
-        told.append(kept)
-        used = 0
-    return "\n".join(told)
+        return wrapped(text, room, used=used, indent=indent)
+    return text
 
 
 def tell_again(problem: str) -> None:
@@ -126,7 +107,8 @@ def confirm(question: str) -> bool:
         if is_terminal(sys.stdin):
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
         # Neither `input` nor click's prompt: they write to stdout, which is for the result alone.
-        click.echo(f"{visible(question)} [y/N] ", nl=False, err=True)
+        shown = wrapped(f"{visible(question)} [y/N]", sys.stderr)
+        click.echo(f"{shown} ", nl=False, err=True)
         if not (answer := sys.stdin.readline()):
             raise click.Abort
         if (found := _ANSWERS.get(answer.strip().lower())) is not None:

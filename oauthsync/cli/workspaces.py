@@ -10,7 +10,7 @@ import click
 
 from oauthsync.cli import terminal
 from oauthsync.cli.common import Session, common_options, complete_workspace
-from oauthsync.errors import FileError, OauthsyncError, UsageError
+from oauthsync.errors import AuthenticationError, FileError, OauthsyncError, UsageError
 from oauthsync.text import inline
 
 if TYPE_CHECKING:
@@ -242,9 +242,9 @@ def _ask_choice(question: str, known: Sequence[str]) -> str:
 def _ask(question: str, default: str | None, check: Callable[[str], T]) -> T:
     """What `check` makes of an answer that it accepts; Abort at the end of input."""
     while True:
-        shown = f"{question} [{default}]: " if default else f"{question}: "
+        shown = f"{question} [{default}]:" if default else f"{question}:"
         # Not click's prompt: it writes to stdout, too.
-        click.echo(inline(shown), nl=False, err=True)
+        click.echo(terminal.wrapped(inline(shown), sys.stderr) + " ", nl=False, err=True)
         if not (line := sys.stdin.readline()):
             raise click.Abort
         try:
@@ -265,7 +265,9 @@ def _try(session: Session, backup: "Backup", workspace: "Workspace") -> bool:
             hint = "; ".join(filter(None, (error.hint, "--no-check writes the file all the same")))
             error.hint = hint
             raise
-        session.warn(f"the token does not work yet: {error}")
+        is_refused = isinstance(error, AuthenticationError)
+        what = "does not work yet" if is_refused else "could not be tried"
+        session.warn(f"the token {what}: {error}")
         if error.hint:
             session.say(error.hint)
         if not session.confirm("Write the file all the same?"):
@@ -311,9 +313,11 @@ def _merged(checks: "Sequence[Check]") -> "Iterable[Check]":
 
 
 def _lines(check: "Check") -> Iterator[str]:
-    status = f"{check.status:<8}"
+    status = f"{check.status:<10}"
     if terminal.wants_color(sys.stdout):
         status = click.style(status, fg=_COLORS[check.status])
-    yield f"{status}  {check.name}: {inline(check.message)}"
+    told = f"{check.name}: {inline(check.message)}"
+    yield status + terminal.wrapped(told, sys.stdout, used=10, indent=10)
     if check.hint:
-        yield f"{'':10}→ {inline(check.hint)}"
+        hint = terminal.wrapped(inline(check.hint), sys.stdout, used=12, indent=12)
+        yield f"{'':10}→ {hint}"
