@@ -496,11 +496,7 @@ def test_the_installed_command_exports_shows_and_fails_as_it_should(desk: Desk) 
     done = installed("export")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1].split() == ["dev", "1", "2", "0", "0", "0", "1"]
-    assert [
-        each["name"] for each in json.loads(installed("show", "--json").stdout)["profiles"]
-    ] == [
-        "Acme",
-        "Beta",
-    ]
+    shown = json.loads(installed("show", "--json").stdout)
+    assert [each["name"] for each in shown["profiles"]] == ["Acme", "Beta"]
     failed = installed("export", DEV="mistyped", PROD=PROD)
     assert (failed.returncode, failed.stdout) == (3, "")
