@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from oauthsync import __version__
 from oauthsync.cli import _COMMANDS, cli
+from oauthsync.sandbox import Fault
+from oauthsync.sandbox.faults import KINDS
 from tests.desk import DEV, Desk
 from tests.everyday import COMMAND, call, installed
 
@@ -222,6 +225,11 @@ def test_help_tells_what_holds_where_an_option_is_not_given(
     called = call(capsys, "sandbox", "--help")
     for default in ("0)", "60)", "sandbox)", "a free one)", "in memory;", "not at all)"):
         assert f"(default: {default}" in " ".join(called.out.split())
+
+
+def test_the_help_of_the_sandbox_names_every_kind_of_fault(desk: Desk) -> None:
+    words = re.split(r"[\s;,]+", desk.call("sandbox", "--help").out)
+    assert {Fault(kind).shape for kind in KINDS} <= set(words)
 
 
 def test_python_m_oauthsync_is_the_command() -> None:

@@ -2,14 +2,12 @@
 
 import errno
 import os
-import re
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from oauthsync.sandbox import Fault
-from oauthsync.sandbox.faults import KINDS
 from tests.desk import DEV, PASSPHRASE, Desk, workspace
 from tests.everyday import call, isolate
 
@@ -71,11 +69,6 @@ def test_an_unknown_workspace_of_a_list_is_a_warning_that_names_the_nearest(desk
         assert called.code == 0
         assert called.err == "warning: there is no workspace 'dve': did you mean dev?\n"
         assert desk.call(command, "--workspace", "prod").err == ""
-
-
-def test_the_help_of_the_sandbox_names_every_kind_of_fault(desk: Desk) -> None:
-    words = re.split(r"[\s;,]+", desk.call("sandbox", "--help").out)
-    assert {Fault(kind).shape for kind in KINDS} <= set(words)
 
 
 @pytest.mark.parametrize(
