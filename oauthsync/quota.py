@@ -341,8 +341,7 @@ class _State:
         """What `work` returns, run as one transaction that no other process is in."""
         while True:
             try:
-                connection = self._current()
-                with connection:  # commits, or rolls back
+                with _in_turn, self._current() as connection:  # which commits, or rolls back
                     connection.execute("BEGIN IMMEDIATE")
                     return work(connection)
             except (sqlite3.Error, OSError) as error:
@@ -409,6 +408,9 @@ def _set_up(connection: sqlite3.Connection) -> None:
 
 
 _creating = threading.Lock()
+_in_turn = threading.Lock()
+"""Held in a transaction, of whatever file: each of its calls lets go of the interpreter, and a
+hundred threads that want it back at every call keep each other from working."""
 
 
 def _create(path: Path) -> None:
