@@ -316,7 +316,7 @@ def test_ctrl_c_while_waiting_ends_the_run_at_once(waking: World, reason: str) -
     def press_and_wait() -> None:
         clock.on_sleep = lambda: None
         press_ctrl_c()
-        clock.interrupted.wait(PATIENCE)
+        interrupts.wait_for(clock.interrupted, PATIENCE)
 
     clock.on_sleep = press_and_wait
     before = clock.now()
