@@ -188,7 +188,8 @@ def _get(answers: Answers) -> Check:
                 name,
                 "warning",
                 str(error),
-                hint="only `oauthsync profiles get` needs it: grant it, or do without",
+                hint="grant it, or do without: `oauthsync profiles get` needs it, and a long undo"
+                " lists the workspace again and again in its place",
             )
         case ApiError() as error:
             return Check(name, "warning", str(error), error.hint or _NO_HINT)

@@ -18,7 +18,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -55,6 +55,9 @@ MAX_JOURNAL_DELAY = 1.0
 
 STALE = 20.0
 """Seconds after which what was seen no longer tells that a profile may be deleted."""
+
+MAX_LOOKS = 5
+"""Looks at a profile that are stale when its deletion may go out; then the run deletes no more."""
 
 UNANSWERED = 8
 """Calls in a row without an answer that end the first round; four times as many the next one, where
@@ -106,6 +109,10 @@ class Importer:
         self._answered = Answered()
         self._before: Mapping[int, Profile] = {}
         self._seen_at: dict[int, Moment] = {}
+        self._looking = threading.Lock()
+        self._may_get = True
+        self._listed: tuple[Moment, Mapping[int, Profile]] | None = None
+        self._is_too_slow = False
 
     def carry_on(self, run_id: int, listing: Listing) -> Report:
         """Bring a run to its end, from wherever it is; `listing` is what a look has just shown.
@@ -136,7 +143,8 @@ class Importer:
             raise
 
     def _interrupted(self, run: Run) -> InterruptedRunError:
-        self._end(run, verified=None)
+        with suppress(StoreError):  # that the user wants to go tells more
+            self._end(run, verified=None)
         return InterruptedRunError(
             f"interrupted; run {run.id} is not finished", hint=_how_to_go_on(run)
         )
@@ -158,21 +166,28 @@ class Importer:
         """Do what is still to be done, in rounds; what a round leaves open is settled after it."""
         self._answered.known = self._before.keys() | self._target.claimed()
         stalled, patience = 0, UNANSWERED
-        while steps := self._planned(run):
+        steps = self._planned(run)
+        while steps:
             if stalled == MAX_STALLED:
                 self._give_up(steps)
                 return
             self._do_all(steps, patience)
             if self._target.has_open_calls():
-                listing = self._target.look(expected=len(self._answered.known))
-                self._review(run, listing)
-            if len(self._planned(run)) < len(steps):
+                expected = self._expected(self._journal.steps(run.id))
+                self._review(run, self._target.look(expected=expected))
+            before, steps = steps, self._planned(run)
+            if len(steps) < len(before):
                 stalled, patience = 0, patience * 4
             else:
                 stalled, patience = stalled + 1, UNANSWERED
 
     def _planned(self, run: Run) -> list[Step]:
         return [step for step in self._journal.steps(run.id) if step.state == "planned"]
+
+    def _expected(self, steps: Sequence[Step]) -> int:
+        """How many profiles the target has by what a run's steps did."""
+        done = [step.action for step in steps if step.is_done]
+        return len(self._before) + done.count("create") - done.count("delete")
 
     def _give_up(self, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -218,38 +233,75 @@ class Importer:
     def _do(self, step: Step) -> bool:
         """Do a step; False where the outcome of its call is unknown and has to be settled."""
         try:
-            while True:
-                if not self._is_fresh(step) and (ending := self._look_again(step)):
-                    self._journal.end_step(step, ending)
-                    return True
+            if self._is_fresh(step):
                 with suppress(_StaleError):  # it became so while it waited for the quota
-                    for attempt in self._api.repeating(WRITES_REPEAT):
-                        with attempt:
-                            self._attempt(step)
+                    self._call(step)
                     return True
+            self._look_and_delete(step)
         except UnknownOutcomeError:
             return False
         except (IncompleteError, UsageError) as error:  # it cannot be sent, and was not
             self._journal.end_step(step, Ending("failed", error=str(error)))
         return True
 
-    def _look_again(self, step: Step) -> Ending | None:
-        """How a deletion ends whose profile has come into use, or was changed, since the listing.
+    def _call(self, step: Step) -> None:
+        for attempt in self._api.repeating(WRITES_REPEAT):
+            with attempt:
+                self._attempt(step)
+
+    def _look_and_delete(self, step: Step) -> None:
+        """Delete a profile that nobody has begun to use, or changed, since the listing.
 
         In a long run the listing is minutes old, and what is deleted cannot be brought back.
         """
+        for _ in range(MAX_LOOKS):
+            # With others in line for the quota between the two, each look would be stale when its
+            # deletion's turn has come.
+            in_line = self._api.throttled or not self._may_get
+            with self._looking if in_line else nullcontext():
+                if self._stop.is_set():
+                    raise SleepInterruptedError
+                if self._is_too_slow:
+                    break
+                if ending := self._look_again(step):
+                    self._journal.end_step(step, ending)
+                    return
+                with suppress(_StaleError):
+                    self._call(step)
+                    return
+        self._is_too_slow = True
+        takes = "a higher quota" if self._may_get else "the privilege to get a profile"
+        raise IncompleteError(
+            f"the quota left no time to delete it within {STALE:.0f} s of a look at it: it takes"
+            f" {takes}"
+        )
+
+    def _look_again(self, step: Step) -> Ending | None:
+        """How a deletion ends that must not go out; None where it may."""
         assert step.target_id is not None
-        now = self._target.steady()
+        seen = self._target.steady()
+        live: Mapping[int, Profile] = {}
         try:
-            live = {step.target_id: self._api.get(step.target_id)}
+            if self._may_get:
+                live = {step.target_id: self._api.get(step.target_id)}
         except AuthenticationError:  # to get one takes a privilege of its own
-            live = by_id(self._target.list(expected=len(self._before)).profiles)
+            self._may_get = False
         except RefusedError as error:
             if error.status != 404:
                 return Ending("failed", error=str(error))
-            live = {}
-        self._seen_at[step.id] = now
+        if not self._may_get:
+            seen, live = self._list_again()
+        self._seen_at[step.id] = seen
         return settling.uncalled([step], live, self._before, self._before).get(step.id)
+
+    def _list_again(self) -> tuple[Moment, Mapping[int, Profile]]:
+        """When the profiles were listed, and these: for as many deletions as are soon enough."""
+        now = self._target.steady()
+        age = self._listed[0].until(now) if self._listed else None
+        if self._listed is None or age is None or age > STALE / 2:
+            listing = self._target.list(expected=len(self._before))
+            self._listed = now, by_id(listing.profiles)
+        return self._listed
 
     def _is_fresh(self, step: Step) -> bool:
         """Whether what was seen of a step's profile is young enough to go by."""
@@ -275,7 +327,10 @@ class Importer:
             # The call's age is what settling rests on: a journal that was held up for long makes
             # it wrong. Nothing has gone out yet.
             if (began.until(self._target.steady()) or 0.0) > MAX_JOURNAL_DELAY:
-                raise NotSentError("the journal was busy for too long, so the call was not made")
+                raise NotSentError(
+                    "the journal was busy for too long, so the call was not made",
+                    hint="see what else writes to oauthsync.db, or put the folder on a faster disk",
+                )
 
         def end(outcome: Outcome, detail: str | None = None, ending: Ending | None = None) -> None:
             if call:
@@ -355,7 +410,7 @@ class Importer:
         # A change of a single profile is not worth another listing where its answer was clear.
         if not steps or (run.kind == "profile" and self._answered.cover(done)):
             return self._answered.applied_to(by_id(listing.profiles), done)
-        return by_id(self._target.list(expected=len(listing.profiles) + len(done)).profiles)
+        return by_id(self._target.list(expected=self._expected(steps)).profiles)
 
     def _end(self, run: Run, *, verified: bool | None) -> None:
         done = all(step.is_done for step in self._journal.steps(run.id))

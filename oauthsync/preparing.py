@@ -106,24 +106,19 @@ def save(prepared: Prepared) -> bytes:
 
 
 def snapshot_with_more(backup: Backup, prepared: Prepared) -> Snapshot | None:
-    """The newest earlier export with profiles that the target lacks."""
+    """The newest earlier export with profiles that plan and target lack."""
     known = {profile.id for profile in prepared.source}
+    keys = {profile.key for profile in prepared.source}
     snapshots = backup.snapshots()
-    lost = prepared.snapshot.removed
-    for snapshot in snapshots.all(prepared.snapshot.workspace):
-        if snapshot.kind != "export" or snapshot.id >= prepared.snapshot.id:
-            continue
-        has_more, lost = bool(lost), lost + snapshot.removed
-        # What the plan's own snapshot has too, the plan has dealt with. Most exports have lost
-        # nothing since, and reading them all would take long.
-        if has_more and (more := snapshots.profile_ids(snapshot.id) - known):
-            keys = {profile.key for profile in prepared.source}
-            situation = _situation(backup, snapshot, prepared.listing, ())
-            lacking = plan.lacking(situation, prepared.options)
+    last = snapshots.last_exports(prepared.snapshot)
+    lost = {profile_id: export for profile_id, export in last.items() if profile_id not in known}
+    for export in sorted(set(lost.values()), reverse=True):
+        snapshot = snapshots.get(export)
+        situation = _situation(backup, snapshot, prepared.listing, ())
+        for profile in plan.lacking(situation, prepared.options):
             # What was created again is in the plan under its new id.
-            if any(profile.id in more and profile.key not in keys for profile in lacking):
+            if lost.get(profile.id) == export and profile.key not in keys:
                 return snapshot
-            known |= more
     return None
 
 

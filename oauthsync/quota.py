@@ -6,9 +6,9 @@ out at once, then one for each that leaves the window.
 What counts. The server counts a request when it arrives, which is some time between its grant and
 its answer. So a slot counts from its grant until `window` seconds after its answer. A slot that was
 never settled (its process died, its answer never came) counts until `window` seconds after its
-lease, which is the longest that a request can take. Both are exact bounds as long as
-nobody sets the clock forward: at no moment can the server see more than the limit in its window,
-wherever between grant and answer it counted.
+lease, which is the longest that a request can take. One whose request was never sent counts no
+more. These are exact bounds as long as nobody sets the clock forward: at no moment can the server
+see more than the limit in its window, wherever between grant and answer it counted.
 
 The gate. A 429 all the same means that somebody else uses the workspace's quota. It closes the gate
 for every thread and process: for the server's `Retry-After` where it gave one, else for 1/30 of a
@@ -180,6 +180,7 @@ class Quota:
     def _release(self, slot: Slot, *, answered: bool) -> None:
         def work(db: sqlite3.Connection) -> None:
             if not answered:
+                self._remove(db, slot)
                 self._probe_again(db, slot)
             elif slot.backoff and slot.closings == self._gate(db)[0]:
                 now = self._clock.now()
@@ -187,8 +188,9 @@ class Quota:
 
         with self._lock:
             self._under_way.discard(slot)
-            self._answered.append((slot, self._clock.now()))
-            if slot.backoff or len(self._answered) >= len(self._under_way):
+            if answered:
+                self._answered.append((slot, self._clock.now()))
+            if not answered or slot.backoff or len(self._answered) >= len(self._under_way):
                 self._transact(work)
 
     def _abandon(self, slot: Slot) -> None:
@@ -282,13 +284,16 @@ class Quota:
 
     def _settle(self, db: sqlite3.Connection, slot: Slot, answered: float) -> None:
         """Count a slot until a window after its answer, whatever became of its row."""
+        self._remove(db, slot)
+        slot.until = answered + self._window
+        self._insert(db, slot, answered)
+
+    def _remove(self, db: sqlite3.Connection, slot: Slot) -> None:
         found = db.execute(
             "DELETE FROM slots WHERE until = ? AND number = ?", (slot.until, slot.number)
         )
         if not found.rowcount:  # its time was changed, as the clock was set back
             db.execute("DELETE FROM slots WHERE number = ?", (slot.number,))
-        slot.until = answered + self._window
-        self._insert(db, slot, answered)
 
     def _insert(self, db: sqlite3.Connection, slot: Slot, since: float) -> None:
         db.execute(

@@ -186,7 +186,10 @@ class Session:
         """
         run = self._journal.run(run.id)
         if run.state not in UNFINISHED:
-            raise UsageError(f"run {run.id} is {run.state}: there is nothing to carry on")
+            raise UsageError(
+                f"run {run.id} is {run.state}: there is nothing to carry on",
+                hint=f"`oauthsync runs show {run.id}` shows what it did",
+            )
         self._check_ours(f"run {run.id}", run.target, run.target_url)
         # A person may have to be asked: before the look, which is good for a moment only.
         secrets = self._secrets(step for step in self._journal.steps(run.id) if not step.is_done)
@@ -199,9 +202,11 @@ class Session:
     ) -> tuple[undo.UndoPlan, Carried | None]:
         """Undo a run, after `confirm` has seen what that does; the rest is in the plan.
 
-        The second is None where there is nothing to do, or `confirm` said no. Raises as
-        `Importer.carry_on` does.
+        The second is None where there is nothing to do, or `confirm` said no. Raises UsageError
+        where the run is an undo or undone, and as `Importer.carry_on` does.
         """
+        run = self._journal.run(run.id)
+        _check_can_be_undone(run)
         self._check_ours(f"run {run.id}", run.target, run.target_url)
         listing = self.look()
         made = undo.make(
@@ -328,6 +333,16 @@ def find_run(backup: Backup, run_id: int | None, *, unfinished: bool) -> Run:
             return run
     what = "unfinished run" if unfinished else "run"
     raise UsageError(f"there is no {what}", hint="`oauthsync runs` lists the runs")
+
+
+def _check_can_be_undone(run: Run) -> None:
+    hint = "name another one: `oauthsync runs` lists them"
+    if run.kind == "undo":
+        if run.state != "complete":
+            hint = f"`oauthsync resume {run.id}` carries it on"
+        raise UsageError(f"run {run.id} is itself the undo of run {run.undoes}", hint=hint)
+    if run.state == "undone":
+        raise UsageError(f"run {run.id} is undone already", hint=hint)
 
 
 def _new_step(step: plan.Create | plan.Update) -> NewStep:

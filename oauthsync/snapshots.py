@@ -219,9 +219,23 @@ class Snapshots:
             same.get(each) or versions.stored_profile(*each) for each in self._documents(snapshot)
         )
 
-    def profile_ids(self, snapshot_id: int) -> set[int]:
-        """The ids of a snapshot's profiles, compared with its digest."""
-        return {profile_id for profile_id, _ in self._documents(self.get(snapshot_id))}
+    def last_exports(self, snapshot: Snapshot) -> dict[int, int]:
+        """The last export before a snapshot that has a profile which was gone, or changed, by then.
+
+        By the profile's id, the export's. For hints, as no digest is compared.
+        """
+        with reading(self._database) as connection:
+            rows = connection.execute(
+                "SELECT v.profile_id, max((SELECT max(s.id) FROM snapshots AS s"
+                "  WHERE s.workspace_id = v.workspace_id AND s.kind = 'export'"
+                "  AND s.id >= v.first_snapshot AND s.id < v.end_snapshot)) AS last"
+                " FROM snapshots AS this"
+                " JOIN profile_versions AS v ON v.workspace_id = this.workspace_id"
+                " WHERE this.id = ? AND v.end_snapshot <= this.id"
+                " GROUP BY v.profile_id HAVING last IS NOT NULL",
+                (snapshot.id,),
+            )
+            return dict(rows.fetchall())
 
     def apps(self) -> set[tuple[str, str | None]]:
         """The apps of all profiles of all snapshots: for hints, as no digest is compared."""

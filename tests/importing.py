@@ -266,6 +266,12 @@ class World:
         key = folder.parent / "key.txt"
         key.write_text(IDENTITY.text.reveal())
 
+    def give_quota(self, requests_per_minute: int) -> None:
+        """Let the client send so many from now on; no earlier one counts any more."""
+        self.clock.sleep(60.0)
+        self.requests_per_minute = requests_per_minute
+        self.configure(self.folder)
+
     # --- what is there --------------------------------------------------------------------------
 
     @property

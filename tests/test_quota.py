@@ -356,6 +356,17 @@ def test_a_probe_that_is_given_up_is_followed_by_another_after_the_same_pause(
         assert probe.rejected(None) == 4
 
 
+def test_a_request_that_was_not_sent_counts_no_more(path: Path, clock: FakeClock) -> None:
+    with opened(path, clock, limit=2) as quota, opened(path, clock, limit=2) as other_process:
+        granted(quota).release(answered=False)
+        sent, unsent = granted(quota), granted(other_process)
+        assert refused(quota) == 60
+        unsent.release(answered=False)
+        granted(quota)
+        sent.release()
+        assert refused(other_process) == 60
+
+
 def test_a_probe_that_was_not_sent_neither_opens_the_gate_nor_ends_the_doubling(
     quota: Quota, clock: FakeClock
 ) -> None:

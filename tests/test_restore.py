@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from oauthsync import plan_file, single
 from oauthsync.errors import ApiError, FileError, OauthsyncError, StoreError, UsageError
+from oauthsync.importer import MAX_LOOKS
 from oauthsync.plan import Options, Selection
 from oauthsync.profiles import difference
+from oauthsync.pruning import prune
 from oauthsync.restore import (
     PlanChangedError,
     find_run,
@@ -20,6 +22,7 @@ from oauthsync.restore import (
     save,
     snapshot_with_more,
 )
+from oauthsync.retention import Policy
 from oauthsync.runs import NewStep
 from oauthsync.sandbox import Fault
 from tests.importing import TOKENS, Content, Crash, Points, World, content_of, contents, scratch
@@ -600,6 +603,33 @@ def test_undo_of_an_unfinished_run_settles_it_first(world: World) -> None:
     assert world.runs()[-1].state == "undone"
 
 
+def test_an_undo_is_itself_not_undone_nor_is_a_run_twice(world: World) -> None:
+    """Putting back what an undo has put back would be an import that nobody has planned."""
+    fill(world)
+    world.carry_out(options=UPDATE)
+    world.undo()
+    before = contents(world.target)
+    for number, reason in (
+        (1, "run 1 is undone already"),
+        (2, "run 2 is itself the undo of run 1"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            world.undo(number)
+    assert contents(world.target) == before
+
+
+def test_no_page_is_verified_that_cannot_be_there(world: World) -> None:
+    for number in range(150):
+        world.source.create("hubspot", f"profile {number}", "app")
+    world.file_secrets()
+    world.export()
+    world.carry_out()
+    world.sandbox.requests.clear()
+    world.undo()
+    after = calls(world)[-calls(world)[::-1].index("DELETE delete") :]
+    assert after == ["GET list"]
+
+
 def test_undo_asks_and_a_no_changes_nothing(world: World) -> None:
     wanted = fill(world)
     world.carry_out()
@@ -693,6 +723,45 @@ def test_undo_needs_no_privilege_to_get() -> None:
         world.undo()
         assert world.runs()[-1].state == "undone"
         assert contents(world.target) == before
+
+
+@pytest.mark.parametrize("privileges", [None, ["list", "create", "delete"]])
+def test_a_small_quota_makes_an_undo_long_but_not_endless(privileges: list[str] | None) -> None:
+    """Side by side, each look would be stale when the turn of its deletion has come."""
+    granted = {TOKENS["PROD_TOKEN"]: privileges} if privileges else {}
+    with scratch() as folder, World(folder / "backup", privileges=granted) as world:
+        for number in range(12):
+            world.source.create("hubspot", f"profile {number}", "app")
+        world.file_secrets()
+        world.export()
+        world.carry_out()
+        world.give_quota(5)
+        world.undo()
+        assert world.runs()[-1].state == "undone"
+        assert not world.target.profiles
+        made = Counter(calls(world))
+        assert made["DELETE delete"] == 12
+        # Without the privilege to get, one list serves several deletions.
+        assert made["GET get"] <= (12 + world.width if privileges is None else 1)
+        assert made["GET list"] < 10
+
+
+def test_an_undo_that_the_quota_leaves_no_time_for_is_given_up_and_can_be_carried_on(
+    world: World,
+) -> None:
+    fill(world, count=2)
+    world.carry_out()
+    world.give_quota(1)
+    world.sandbox.requests.clear()
+    world.undo()
+    failed = [step.error for step in world.steps(2) if step.state == "failed"]
+    assert failed == [
+        "the quota left no time to delete it within 20 s of a look at it: it takes a higher quota"
+    ] * len(world.steps(2))
+    assert Counter(calls(world))["GET get"] <= world.width + MAX_LOOKS
+    world.give_quota(90_000)
+    world.resume()
+    assert world.runs()[-1].state == "undone"
 
 
 @pytest.mark.parametrize("timeline", ["the same start of the machine", "the next start"])
@@ -859,6 +928,21 @@ def test_an_earlier_snapshot_that_has_more_is_found(world: World) -> None:
         assert found.id == 1
         prepared = prepare(backup, "1", Options())
         assert snapshot_with_more(backup, prepared) is None
+
+
+def test_an_earlier_snapshot_that_has_more_is_found_also_when_those_after_it_are_pruned(
+    world: World,
+) -> None:
+    fill(world)
+    world.clock.sleep(86_400.0)
+    world.source.delete(min(world.source.profiles))
+    world.export()
+    world.export()
+    with world.backup() as backup:
+        assert [each.id for each in prune(backup.database(), Policy(daily=2)).removed] == [2]
+        found = snapshot_with_more(backup, prepare(backup, "latest", Options()))
+        assert found is not None
+        assert found.id == 1
 
 
 def test_an_earlier_snapshot_whose_profiles_are_there_by_new_ids_has_no_more(world: World) -> None:

@@ -39,7 +39,6 @@ class TestStoring:
         found = some(5)
         snapshot, difference = snapshots.add(listing(found), "export")
         assert snapshots.profiles(snapshot) == found
-        assert snapshots.profile_ids(snapshot.id) == {1, 2, 3, 4, 5}
         assert snapshot.digest == profiles.digest(found)
         assert (snapshot.profiles, snapshot.requests, snapshot.listings) == (5, 2, 1)
         assert (snapshot.workspace, snapshot.kind) == ("dev", "export")
@@ -440,7 +439,6 @@ class TestAlteredRows:
         for snapshot in snapshots.all():
             reads = (
                 partial(snapshots.profiles, snapshot),
-                partial(snapshots.profile_ids, snapshot.id),
                 partial(snapshots.difference, snapshot, snapshot),
             )
             for read in reads:

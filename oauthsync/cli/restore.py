@@ -218,28 +218,12 @@ def _find_run(session: Session, backup: "Backup", run: int | None, *, unfinished
 def resume_command(session: Session, run: int | None) -> int:
     """Carry on a RUN that was cut off, or whose steps failed (default: the newest such)."""
     from oauthsync.restore import open_session
-    from oauthsync.runs import UNFINISHED
 
     with session.backup() as backup:
         found = _find_run(session, backup, run, unfinished=True)
-        if found.state not in UNFINISHED:
-            raise UsageError(
-                f"run {found.id} is {found.state}: there is nothing to carry on",
-                hint=f"`oauthsync runs show {found.id}` shows what it did",
-            )
         with open_session(backup, backup.workspace(found.target)) as writing:
             carried = writing.resume(found)
     return _report(session, carried)
-
-
-def _check_can_be_undone(run: "Run") -> None:
-    hint = "name another one: `oauthsync runs` lists them"
-    if run.kind == "undo":
-        if run.state != "complete":
-            hint = f"`oauthsync resume {run.id}` carries it on"
-        raise UsageError(f"run {run.id} is itself the undo of run {run.undoes}", hint=hint)
-    if run.state == "undone":
-        raise UsageError(f"run {run.id} is undone already", hint=hint)
 
 
 @click.command("undo")
@@ -254,7 +238,6 @@ def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> i
 
     with session.backup() as backup:
         found = _find_run(session, backup, run, unfinished=False)
-        _check_can_be_undone(found)
         workspace, steps = backup.workspace(found.target), backup.journal().steps(found.id)
 
         def confirm(plan: "UndoPlan") -> bool:
