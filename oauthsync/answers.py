@@ -1,8 +1,9 @@
 """What an answer of the API means: done, or one of the ApiErrors. Pure.
 
 A 2xx alone is no success. Of a write, only words of the API's own make it certain that nothing was
-done: a page of HTML, or nothing at all, may come from anything in between, at any time. Whatever
-leaves room for doubt is an UnknownOutcomeError. Text from an answer gets into a message only with
+done: a page of HTML, or nothing at all, may come from anything in between, at any time. (A 429 is
+certain in any words: whoever counts requests sends it in place of taking one.) Whatever leaves room
+for doubt is an UnknownOutcomeError. Text from an answer gets into a message only with
 the secrets masked and the control characters escaped.
 """
 

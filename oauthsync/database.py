@@ -182,7 +182,10 @@ def _prepare_file(path: Path, *, create: bool) -> None:
             hint="take a snapshot with `oauthsync export`, or name the backup folder by --dir",
         ) from error
     except OSError as error:
-        raise StoreError(f"cannot open {path}: {error.strerror or error}") from error
+        raise StoreError(
+            f"cannot open {path}: {error.strerror or error}",
+            hint=_HINTS[sqlite3.SQLITE_CANTOPEN],
+        ) from error
 
 
 def _check_journal(path: Path) -> None:

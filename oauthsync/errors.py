@@ -11,6 +11,7 @@
     │   ├── RateLimitedError      5   429: not done, to be repeated later
     │   └── UnknownOutcomeError   5   no usable answer: a write may or may not have been done
     ├── IncompleteError           6   something was left undone, and the message says what
+    ├── InterruptedRunError     130   Ctrl-C during a run, in `importer`
     └── SidecarError              7   the sidecar is missing, or does not open
         └── age.AgeError              the age file format's own kinds, drawn in `age/`
 

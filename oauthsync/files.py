@@ -187,7 +187,10 @@ def _wait_for_lock(
                     hint="wait until it has finished, then try again",
                 ) from None
         except OSError as error:
-            raise FileError(f"{what} cannot be locked: {error.strerror}") from error
+            raise FileError(
+                f"{what} cannot be locked: {error.strerror or error}",
+                hint="put it on a file system that has locks",
+            ) from error
         else:
             return
         sleep(step)
@@ -206,5 +209,5 @@ def _unusable(path: Path, verb: str, error: OSError) -> FileError:
 def _is_link(path: Path) -> FileError:
     return FileError(
         f"{path} is a symbolic link, which oauthsync does not follow",
-        hint="put the file itself there, or point --dir at the folder that the link leads to",
+        hint="put the file itself there, or name the one that the link leads to",
     )

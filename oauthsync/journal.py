@@ -367,27 +367,30 @@ def _mark_undone(connection: sqlite3.Connection, run: int | None) -> None:
 def _run(row: Sequence[Any]) -> Run:
     *first, verified, plan_id, fingerprint, report = row
     is_verified = None if verified is None else bool(verified)
-    columns = (*first, is_verified, plan_id, fingerprint, _object(report))
+    columns = (*first, is_verified, plan_id, fingerprint, _object(report, f"run {row[0]}"))
     return Run(*columns)
 
 
 def _step(row: Sequence[Any]) -> Step:
     *first, data, reason, result, error = row
-    columns = (*first, _object(data), reason, result, error)
+    columns = (*first, _object(data, f"step {row[0]}"), reason, result, error)
     step = Step(*columns)
     if step.action not in _METHODS:
-        raise StoreError(
-            f"step {step.id} of run {step.run} was altered or damaged: its action is none",
-            hint="restore the database from a copy",
-        )
+        raise _altered(f"step {step.id} of run {step.run}", "its action is none")
     return step
 
 
-def _object(text: str) -> dict[str, Json]:
+def _object(text: str, what: str) -> dict[str, Json]:
     try:
         value = strictjson.parse(text)
     except ValueError as error:
-        raise StoreError(f"the journal holds what is not JSON: {error}") from error
+        raise _altered(what, f"what it holds is not JSON, {error}") from error
     if not isinstance(value, dict):
-        raise StoreError("the journal holds what is no JSON object")
+        raise _altered(what, "what it holds is no JSON object")
     return value
+
+
+def _altered(what: str, how: str) -> StoreError:
+    return StoreError(
+        f"{what} was altered or damaged: {how}", hint="restore the database from a copy"
+    )

@@ -52,7 +52,7 @@ class TargetLock:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise FileError(f"cannot create {self._folder}: {error.strerror or error}") from error
+            raise _unusable("create", self._folder, error) from error
         self._lock_site(shared=True)
         self._read_mark(self._site)
         return self
@@ -128,8 +128,15 @@ class TargetLock:
                 file.write(f"{secrets.token_hex(16)} {run:32}".encode("ascii", "replace"))
                 file.truncate()
         except OSError as error:
-            raise FileError(f"cannot write {path}: {error.strerror or error}") from error
+            raise _unusable("write", path, error) from error
         self._marks[path] = run
+
+
+def _unusable(verb: str, path: Path, error: OSError) -> FileError:
+    return FileError(
+        f"cannot {verb} {path}: {error.strerror or error}",
+        hint="make it writable, or set XDG_STATE_HOME to a folder that is",
+    )
 
 
 def _content(path: Path) -> bytes:

@@ -119,7 +119,7 @@ def options_from(
 def _maps(texts: Sequence[str]) -> dict[int, int]:
     found: dict[int, int] = {}
     for text in texts:
-        ids = re.fullmatch("([0-9]{1,18})=([0-9]{1,18})", text)
+        ids = re.fullmatch("([0-9]{1,19})=([0-9]{1,19})", text)
         if not ids:
             raise UsageError(
                 f"--map {text!r} is not SOURCE_ID=TARGET_ID", hint="both are ids, as in 321=987"
