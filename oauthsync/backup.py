@@ -140,22 +140,26 @@ class Backup:
         return self.select(selector, workspace)
 
     def select(self, selector: str, workspace: str | None) -> "Snapshot":
-        """As `Snapshots.find`, with a hint at the workspace that may be meant."""
-        snapshots = self.snapshots()
+        """As `Snapshots.find`, and UsageError for a workspace that nobody knows."""
         try:
-            return snapshots.find(selector, workspace)
+            return self.snapshots().find(selector, workspace)
         except (StoreError, UsageError) as error:
-            known = sorted({*self.config.workspaces, *(each.workspace for each in snapshots.all())})
+            known = self.known_names()
+            if workspace is not None and workspace not in known:
+                raise UsageError(
+                    f"there is no workspace {workspace!r}", hint=suggestion(workspace, known)
+                ) from error
             if selector in known:
-                hint = (
+                error.hint = (
                     f"{selector!r} is a workspace: name it by --workspace, and for a plan or an"
                     " import by --from, or by --to where it is the target"
                 )
-            elif workspace is not None and workspace not in known:
-                hint = suggestion(workspace, known)
-            else:
-                raise
-            raise type(error)(str(error), hint=hint) from error
+            raise
+
+    def known_names(self) -> list[str]:
+        """The names of all workspaces: those that are configured, and those with snapshots."""
+        stored = (each.workspace for each in self.snapshots().all())
+        return sorted({*self.config.names(), *stored})
 
     def journal(self) -> "Journal":
         """The journal in the database."""

@@ -220,7 +220,7 @@ def run(found: "Run", steps: "Sequence[Step]") -> dict[str, Json]:
     """One of `runs`."""
 
     def done(action: str) -> int:
-        return sum(step.action == action and step.is_done for step in steps)
+        return sum(step.action == action and step.is_own for step in steps)
 
     return {
         "id": found.id,
@@ -236,6 +236,7 @@ def run(found: "Run", steps: "Sequence[Step]") -> dict[str, Json]:
         "created": done("create"),
         "updated": done("update"),
         "deleted": done("delete"),
+        "by_others": sum(step.is_done and not step.is_own for step in steps),
         "failed": sum(step.state == "failed" for step in steps),
         "planned": sum(step.state == "planned" for step in steps),
     }

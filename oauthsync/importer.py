@@ -171,7 +171,7 @@ class Importer:
             if stalled == MAX_STALLED:
                 self._give_up(steps)
                 return
-            self._do_all(steps, patience)
+            self._do_all(steps, patience, len(self._journal.steps(run.id)))
             if self._target.has_open_calls():
                 expected = self._expected(self._journal.steps(run.id))
                 self._review(run, self._target.look(expected=expected))
@@ -194,12 +194,17 @@ class Importer:
             error = f"the API gave no usable answer in {MAX_STALLED} rounds, and did not do it"
             self._journal.end_step(step, Ending("failed", error=error))
 
-    def _do_all(self, steps: Sequence[Step], patience: int) -> None:
-        """Do all chains side by side, each up to the first call whose outcome is unknown."""
+    def _do_all(self, steps: Sequence[Step], patience: int, total: int) -> None:
+        """Do all chains side by side, each up to the first call whose outcome is unknown.
+
+        The steps are the rest of the run's `total`.
+        """
         chains = defaultdict(list)
         for step in steps:
             chains[step.key].append(step)
-        progress = _Round(self._api.workspace, len(steps), patience, self._target.listener)
+        progress = _Round(
+            self._api.workspace, total - len(steps), total, patience, self._target.listener
+        )
         pool = ThreadPoolExecutor(self._width, thread_name_prefix="step")
         futures: list[Future[None]] = []
         try:
@@ -422,12 +427,14 @@ class Importer:
 class _Round:
     """One pass over the steps: tells whoever watches, and ends when nothing is answered."""
 
-    def __init__(self, workspace: str, total: int, patience: int, listener: Listener) -> None:
+    def __init__(
+        self, workspace: str, ended: int, total: int, patience: int, listener: Listener
+    ) -> None:
         self._workspace = workspace
+        self._ended = ended
         self._total = total
         self._patience = patience
         self._listener = listener
-        self._ended = 0
         self._unanswered = 0
         self._lock = threading.Lock()
 

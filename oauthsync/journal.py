@@ -65,6 +65,7 @@ FROM steps
 """
 
 _TARGET_IDS = "SELECT steps.target_id FROM steps"
+_CREATORS = "SELECT steps.target_id, run_id FROM steps"
 _ID_MAP = "SELECT steps.source_id, steps.target_id FROM steps"
 
 _INTO = """
@@ -272,6 +273,21 @@ class Journal:
                 {"target": target, "url": url, "user_id": user_id},
             )
             return {target_id for (target_id,) in rows}
+
+    def creators(
+        self, target: str, url: str | None = None, user_id: int | None = None
+    ) -> dict[int, int]:
+        """The runs whose own calls created profiles in a workspace, found as by `open_calls`.
+
+        By the ids of these profiles.
+        """
+        with reading(self._database) as connection:
+            rows = connection.execute(
+                _CREATORS + _INTO + "WHERE action = 'create' AND error IS NULL"
+                " AND steps.state IN ('done', 'adopted')",
+                {"target": target, "url": url, "user_id": user_id},
+            )
+            return dict(rows.fetchall())
 
     def id_map(
         self, source: str, target: str, url: str | None = None, user_id: int | None = None

@@ -106,18 +106,18 @@ def save(prepared: Prepared) -> bytes:
 
 
 def snapshot_with_more(backup: Backup, prepared: Prepared) -> Snapshot | None:
-    """The newest earlier export with profiles that plan and target lack."""
+    """The newest earlier snapshot with profiles that plan and target lack."""
     known = {profile.id for profile in prepared.source}
     keys = {profile.key for profile in prepared.source}
     snapshots = backup.snapshots()
-    last = snapshots.last_exports(prepared.snapshot)
-    lost = {profile_id: export for profile_id, export in last.items() if profile_id not in known}
-    for export in sorted(set(lost.values()), reverse=True):
-        snapshot = snapshots.get(export)
+    last = snapshots.last_seen(prepared.snapshot)
+    lost = {profile_id: seen for profile_id, seen in last.items() if profile_id not in known}
+    for seen in sorted(set(lost.values()), reverse=True):
+        snapshot = snapshots.get(seen)
         situation = _situation(backup, snapshot, prepared.listing, ())
         for profile in plan.lacking(situation, prepared.options):
             # What was created again is in the plan under its new id.
-            if lost.get(profile.id) == export and profile.key not in keys:
+            if lost.get(profile.id) == seen and profile.key not in keys:
                 return snapshot
     return None
 

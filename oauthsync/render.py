@@ -5,7 +5,7 @@ their counts, and shortened on a terminal only: a pipe gets all of it, and so do
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from oauthsync.plan import Step
     from oauthsync.profiles import Change, Difference, Profile
     from oauthsync.restore import Prepared
-    from oauthsync.runs import Run
+    from oauthsync.runs import NewStep, Run
     from oauthsync.runs import Step as RunStep
     from oauthsync.snapshots import LogEntry, Snapshot
     from oauthsync.strictjson import Json
@@ -100,10 +100,12 @@ class Renderer:
         *,
         none: str = "none",
         spare: Sequence[str] = (),
+        shorten: Sequence[Collection[str]] = _FREE,
     ) -> str:
         """Rows below their headers, numbers at the right; `none` is said where there is no row.
 
-        Where a terminal is too narrow, `spare` columns are left out, the last one first.
+        Where a terminal is too narrow, `spare` columns are left out, the last one first, and
+        groups of columns are shortened in the order of `shorten`.
         """
         found = list(rows)
         if not found:
@@ -111,7 +113,7 @@ class Renderer:
         folds = self._folds and len(found) > FOLD
         shown = found[: FOLD - 1] if folds else found
         cells = [list(headers), *([cell(value) for value in row] for row in shown)]
-        free = [[at for at, header in enumerate(headers) if header in group] for group in _FREE]
+        free = [[at for at, header in enumerate(headers) if header in group] for group in shorten]
         left_out: set[int] = set()
         if self._width is not None:
             places = [headers.index(each) for each in spare]
@@ -140,6 +142,7 @@ class Renderer:
             ],
             none="no profiles",
             spare=("uses",),
+            shorten=(("name", "client id"),),
         )
 
     def lines(self, lines: Sequence[Line]) -> list[str]:
@@ -166,7 +169,10 @@ class Renderer:
             for line in members:
                 mark = MARKS[line.kind]
                 told.append(self._styled(f"  {mark.symbol} {next(texts)}", mark.color))
-                told += [f"      {detail}" for detail in line.details]
+                for detail in line.details:
+                    # The words of a reason are wrapped, and values are left in their line.
+                    is_reason = line.kind in ("blocked", "left", "failed")
+                    told += self._prose(detail, 6) if is_reason else [f"      {detail}"]
         # Not indented: they are about all the groups, and not about the one above them.
         for kind, count in hidden.items():
             told.append(f"… and {count} more {MARKS[kind].words} (-v shows all)")
@@ -190,7 +196,11 @@ class Renderer:
 
     def prose(self, text: str) -> str:
         """Text with its lines broken between words."""
-        return text if self._width is None else wrapped(text, self._width)
+        return "\n".join(self._prose(text))
+
+    def _prose(self, text: str, indent: int = 0) -> list[str]:
+        shown = text if self._width is None else wrapped(text, self._width - indent)
+        return [" " * indent + line for line in shown.split("\n")]
 
     def names(self, names: Sequence[str]) -> str:
         """Names one below the other, folded."""
@@ -243,8 +253,8 @@ class Renderer:
             for each in newest
         ]
         if since:
-            since = [f"exports were compared, up to\n{self.names(since)}"]
-        return "\n\n".join(told or ["no changes from one export to the next", *since])
+            since = ["", "exports were compared, up to", *map(self.prose, since)]
+        return "\n\n".join(told) or "\n".join(["no changes from one export to the next", *since])
 
     def _log_entry(self, entry: "LogEntry") -> str:
         from oauthsync.profiles import split_created_again
@@ -288,7 +298,7 @@ class Renderer:
         if counts:
             lines.append(summary(plan.summary))
         told = [*to_choose_again(prepared), *notes]
-        return "\n".join([_heading(prepared), *lines, *map(self.prose, told)])
+        return "\n".join([self.prose(_heading(prepared)), *lines, *map(self.prose, told)])
 
     def undo(self, run: "Run", steps: "Sequence[RunStep]", plan: "UndoPlan") -> str:
         """What undoing a run would do, and leave; `steps` are the run's."""
@@ -307,7 +317,7 @@ class Renderer:
             cells = (inline(each.name), f"id {each.target_id}")
             lines.append(Line(provider, "left", cells, (inline(each.reason),)))
         lines.sort(key=lambda line: line.group)
-        return "\n".join([head, *(self.lines(lines) or ["nothing to undo"])])
+        return "\n".join([self.prose(head), *(self.lines(lines) or ["nothing to undo"])])
 
     def run(self, report: "Report") -> str:
         """How a run ended."""
@@ -319,7 +329,7 @@ class Renderer:
         told = f"run {report.run.id} in {inline(report.run.target)}: {counted(done)}"
         told += " and verified" if done and verified else ""
         if adopted:
-            by_others = sum(step.error is not None for step in adopted)
+            by_others = sum(not step.is_own for step in adopted)
             ways = {
                 "whose call got no answer, but was carried out": len(adopted) - by_others,
                 "that somebody else, or another run, may have made": by_others,
@@ -395,7 +405,11 @@ def _renamed(step: "Step") -> tuple[str, ...]:
     """How name and client id differ from what the target has or, where it is new, the snapshot."""
     if step.action not in ("create", "update"):
         return ()
-    before = step.match or step.wanted.source
+    return changes(step.match or step.wanted.source, step)
+
+
+def changes(before: "Profile", step: "Step | NewStep") -> tuple[str, ...]:
+    """How name and client id of a step differ from what was there."""
     pairs = (("name", before.name, step.name), ("client id", before.client_id, step.client_id))
     return tuple(
         f"{name}: {inline(old or 'none')} → {inline(new or 'none')}"

@@ -216,6 +216,7 @@ class Session:
             self._sidecar,
             force=force,
             safety_snapshot=run.safety_snapshot,
+            creators=self._target.creators(),
         )
         if not made.steps and not made.left:
             self._journal.mark_undone(run)

@@ -113,6 +113,11 @@ class Step:
         """Whether the target has it now."""
         return self.state in ("done", "adopted")
 
+    @property
+    def is_own(self) -> bool:
+        """Whether a call of its own did it, and not perhaps somebody else or another run."""
+        return self.is_done and self.error is None
+
 
 @dataclass(frozen=True)
 class Ending:

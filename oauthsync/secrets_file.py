@@ -251,17 +251,15 @@ def _unknown(position: int, name: str) -> tuple[str, str]:
     return f"column {position} ({name!r}) is unknown", hint
 
 
-def template(apps: Mapping[tuple[str, str], Sequence[str]], *, token: bool) -> str:
+def template(apps: Mapping[tuple[str, str], Sequence[str]]) -> str:
     """A CSV of apps (provider, client id) whose secrets are to be filled in, to be loaded then.
 
-    Each app comes with the names of the profiles that use it, and has to be one that `fits`;
-    `token` is whether there is that column, too.
+    Each app comes with the names of the profiles that use it, and has to be one that `fits`.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    columns = COLUMNS if token else REQUIRED
-    empty = [""] * (len(columns) - 2)
-    writer.writerow([*columns, NOTE])
+    empty = [""] * (len(COLUMNS) - 2)
+    writer.writerow([*COLUMNS, NOTE])
     writer.writerows(
         [*map(_marked, app), *empty, _marked(inline(listed(names, 3)))]
         for app, names in apps.items()

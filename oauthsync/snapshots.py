@@ -9,6 +9,7 @@ Every method raises StoreError where the database cannot be used.
 """
 
 import re
+import shlex
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -191,7 +192,9 @@ class Snapshots:
             snapshot = self.get(int(selector))
             if workspace is not None and snapshot.workspace != workspace:
                 raise StoreError(
-                    f"snapshot {selector} is one of {snapshot.workspace!r}, not of {workspace!r}"
+                    f"snapshot {selector} is one of {snapshot.workspace!r}, not of {workspace!r}",
+                    hint="leave the workspace out, or name one of its own: `oauthsync snapshots`"
+                    " lists them",
                 )
             return snapshot
         exports = [each for each in self.all(workspace) if each.kind == "export"]
@@ -202,10 +205,12 @@ class Snapshots:
             day = _parse_date(selector)
             exports = [each for each in exports if each.taken_at[:10] <= day]
         if back >= len(exports):
-            where = f" of {workspace!r}" if workspace is not None else ""
+            where, name = "", ""
+            if workspace is not None:
+                where, name = f" of {workspace!r}", f" {shlex.quote(workspace)}"
             raise StoreError(
                 f"there is no snapshot {selector}{where}",
-                hint="`oauthsync snapshots` lists them; `oauthsync export` takes one",
+                hint=f"`oauthsync snapshots` lists them; `oauthsync export{name}` takes one",
             )
         return exports[back]
 
@@ -219,20 +224,25 @@ class Snapshots:
             same.get(each) or versions.stored_profile(*each) for each in self._documents(snapshot)
         )
 
-    def last_exports(self, snapshot: Snapshot) -> dict[int, int]:
+    def last_seen(self, snapshot: Snapshot) -> dict[int, int]:
         """The last export before a snapshot that has a profile which was gone, or changed, by then.
 
-        By the profile's id, the export's. For hints, as no digest is compared.
+        By the profile's id, the export's; where all those were pruned, a safety snapshot's. For
+        hints, as no digest is compared.
         """
         with reading(self._database) as connection:
             rows = connection.execute(
-                "SELECT v.profile_id, max((SELECT max(s.id) FROM snapshots AS s"
-                "  WHERE s.workspace_id = v.workspace_id AND s.kind = 'export'"
-                "  AND s.id >= v.first_snapshot AND s.id < v.end_snapshot)) AS last"
+                "SELECT v.profile_id, coalesce("
+                "  max((SELECT max(s.id) FROM snapshots AS s"
+                "   WHERE s.workspace_id = v.workspace_id AND s.kind = 'export'"
+                "   AND s.id >= v.first_snapshot AND s.id < v.end_snapshot)),"
+                "  max((SELECT max(s.id) FROM snapshots AS s"
+                "   WHERE s.workspace_id = v.workspace_id"
+                "   AND s.id >= v.first_snapshot AND s.id < v.end_snapshot)))"
                 " FROM snapshots AS this"
                 " JOIN profile_versions AS v ON v.workspace_id = this.workspace_id"
                 " WHERE this.id = ? AND v.end_snapshot <= this.id"
-                " GROUP BY v.profile_id HAVING last IS NOT NULL",
+                " GROUP BY v.profile_id",
                 (snapshot.id,),
             )
             return dict(rows.fetchall())
@@ -242,6 +252,12 @@ class Snapshots:
         with reading(self._database) as connection:
             rows = connection.execute("SELECT DISTINCT provider, client_id FROM profile_versions")
             return set(rows)
+
+    def names(self) -> set[str]:
+        """The names of all profiles of all snapshots: for hints, as `apps`."""
+        with reading(self._database) as connection:
+            rows = connection.execute("SELECT DISTINCT name FROM profile_versions")
+            return {name for (name,) in rows}
 
     def difference(self, old: Snapshot, new: Snapshot) -> Difference:
         """What changed from one snapshot to another."""

@@ -102,6 +102,10 @@ class Target:
         """The ids that steps of any run stand for."""
         return self.journal.claimed_ids(self.api.workspace, self.api.url, self.user_id)
 
+    def creators(self) -> dict[int, int]:
+        """The runs that created profiles, by these profiles' ids."""
+        return self.journal.creators(self.api.workspace, self.api.url, self.user_id)
+
     def before(self, run: Run) -> Mapping[int, Profile]:
         """The profiles by id when a run began; StoreError where nobody knows any more."""
         if run.safety_snapshot is None:

@@ -60,12 +60,13 @@ def make(
     *,
     force: bool,
     safety_snapshot: int | None,
+    creators: Mapping[int, int],
 ) -> UndoPlan:
     """Undo a run's steps, the last one first.
 
     `target` is what is there now, `before` what was there when the run began, as `safety_snapshot`
-    (None: it was pruned) has it; `apps` are those whose secret is at hand. `force` also deletes
-    what is in use.
+    (None: it was pruned) has it; `apps` are those whose secret is at hand, and `creators` the runs
+    that created profiles, by these profiles' ids. `force` also deletes what is in use.
     """
     steps: list[NewStep] = []
     left: list[Left] = []
@@ -76,7 +77,7 @@ def make(
         profile, earlier = target.get(step.target_id or 0), before.get(step.target_id or 0)
         match step.action:
             case "create":
-                found = _uncreate(step, profile, force=force)
+                found = _uncreate(step, profile, creators, force=force)
             case "update":
                 found = _put_back(step, profile, earlier, apps)
             case "delete":
@@ -90,11 +91,15 @@ def make(
     return UndoPlan(tuple(steps), tuple(left))
 
 
-def _uncreate(step: Step, profile: Profile | None, *, force: bool) -> NewStep | str | None:
+def _uncreate(
+    step: Step, profile: Profile | None, creators: Mapping[int, int], *, force: bool
+) -> NewStep | str | None:
     if profile is None:
         return None
-    if step.state == "adopted" and step.error:
-        return step.error  # somebody else may have made it, and may need it
+    if not step.is_own:
+        # Somebody else may have made it, and may need it.
+        run = creators.get(profile.id)
+        return f"run {run} created it: `oauthsync undo {run}` undoes that" if run else step.error
     if not _is_as_left(step, profile):
         return "it was changed since"
     if profile.uses != 0 and not force:

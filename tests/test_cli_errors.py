@@ -44,13 +44,32 @@ def test_an_unknown_workspace_names_the_nearest(desk: Desk) -> None:
         assert "did you mean prod?" in called.err
 
 
-def test_a_snapshot_of_an_unknown_workspace_is_not_there(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("plan", "--from"),
+        ("show", "--workspace"),
+        ("show", "1", "--workspace"),
+        ("diff", "--workspace"),
+        ("secrets", "missing", "--workspace"),
+        ("snapshots", "--workspace"),
+        ("log", "--workspace"),
+    ],
+)
+def test_snapshots_of_an_unknown_workspace_name_the_nearest(desk: Desk, args: list[str]) -> None:
+    """A script with a typing error in it is not to take nothing for the answer."""
     desk.done("export")
-    for args in (("plan", "--from"), ("show", "--workspace"), ("show", "1", "--workspace")):
-        called = desk.refused(*args, "Dve")
-        assert called.code == 1
-        assert "hint: did you mean dev?" in called.err
-    assert "`oauthsync export` takes one" in desk.refused("plan", "--from", "prod").err
+    called = desk.refused(*args, "dve")
+    assert called.code == 2
+    assert called.err == "error: there is no workspace 'dve'\nhint: did you mean dev?\n"
+
+
+def test_a_workspace_without_a_snapshot_gets_the_command_that_takes_one(desk: Desk) -> None:
+    desk.done("export")
+    assert "`oauthsync export prod` takes one" in desk.refused("plan", "--from", "prod").err
+    for command in ("snapshots", "log"):
+        called = desk.call(command, "--workspace", "prod")
+        assert (called.code, called.err) == (0, "")
 
 
 def test_a_workspace_in_place_of_a_snapshot_gets_a_hint_at_the_option(desk: Desk) -> None:
@@ -60,15 +79,6 @@ def test_a_workspace_in_place_of_a_snapshot_gets_a_hint_at_the_option(desk: Desk
         assert called.code == 2
         assert "hint: 'dev' is a workspace: name it by --workspace, and for a plan" in called.err
     assert "workspace" not in desk.refused("show", "elsewhere").err
-
-
-def test_an_unknown_workspace_of_a_list_is_a_warning_that_names_the_nearest(desk: Desk) -> None:
-    desk.done("export")
-    for command in ("snapshots", "log"):
-        called = desk.call(command, "--workspace", "dve")
-        assert called.code == 0
-        assert called.err == "warning: there is no workspace 'dve': did you mean dev?\n"
-        assert desk.call(command, "--workspace", "prod").err == ""
 
 
 @pytest.mark.parametrize(

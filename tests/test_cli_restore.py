@@ -304,7 +304,7 @@ def test_what_else_blocks_takes_a_map(desk: Desk, loss: int) -> None:
     for _ in "ab":
         desk.sandbox.workspace(PROD).create("hubspot", "Beta", "app")
     err = desk.call("import", "--to", "prod", "--yes").err
-    assert "hint: --map settles an ambiguous match\n" in err
+    assert "--map settles an ambiguous match: --map 100002=ID with an id of its reason\n" in err
 
 
 def test_what_differs_is_settled_by_the_option_that_left_it(desk: Desk, loss: int) -> None:
@@ -500,6 +500,7 @@ def test_runs_are_listed_newest_first_and_shown_with_their_steps(desk: Desk, los
         "updated": 0,
         "deleted": 0,
         "failed": 0,
+        "by_others": 0,
         "planned": 0,
     }
     shown = desk.done("runs", "show", "1")

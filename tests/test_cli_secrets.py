@@ -425,7 +425,7 @@ def test_missing_as_csv_is_filled_in_and_loaded_for_exactly_the_same_apps(desk: 
 def test_missing_as_csv_is_a_header_where_nothing_is_missing(desk: Desk) -> None:
     desk.done("export")
     called = desk.call("secrets", "missing", "--csv", "--exit-code")
-    assert (called.code, called.out) == (0, "provider,client_id,client_secret,profiles\n")
+    assert (called.code, called.out) == (0, "provider,client_id,client_secret,token,profiles\n")
     assert called.err == "nothing is missing\n"
     assert desk.call("secrets", "missing", "--csv", "--json").code == 2
 

@@ -106,18 +106,17 @@ def test_a_narrow_terminal_gets_whole_what_says_what_a_row_is_about(desk: Desk) 
     assert listed[-1] == "… no room for changed, removed (-v shows all)"
     [_, row, _] = shown("runs")
     assert row.split()[:3] + row.split()[5:] == ["1", "import", "prod", "complete"]
-    # A client id is what has to be typed elsewhere: the name gives way first.
-    assert f"  Acme Corpor…  {'c' * 27}…" in shown("show")[1]
+    # What a person reads and what has to be typed elsewhere share the room.
+    assert f"  Acme Corporation…  {'c' * 16}…  " in shown("show")[1]
 
 
 def test_the_client_id_of_a_missing_secret_is_whole_and_the_names_give_way(desk: Desk) -> None:
     desk.file(("p", "c"))
     desk.create(*(f"Acme Corporation {number}" for number in range(5)), client_id="c" * 28)
     desk.done("export")
-    for command in (["secrets", "missing"], ["profiles", "list"]):
-        shown = COLOR.sub("", on_terminal(*command, columns=60))
-        row = next(line for line in shown.splitlines() if "cc" in line)
-        assert ("c" * 28 in row, "Acme Corpor" in row, "…" in row) == (True, True, True)
+    shown = COLOR.sub("", on_terminal("secrets", "missing", columns=60))
+    row = next(line for line in shown.splitlines() if "cc" in line)
+    assert ("c" * 28 in row, "Acme Corpor" in row, "…" in row) == (True, True, True)
     shown = on_terminal("secrets", "missing", columns=45)
     assert "c" * 28 in shown
     assert "no room for profiles" in shown

@@ -62,6 +62,15 @@ def states(carried: Carried) -> Counter[str]:
 # Undisturbed
 
 
+def test_progress_counts_the_whole_run_also_where_that_takes_several_rounds(world: World) -> None:
+    fill(world)
+    world.sandbox.faults = [Fault("reset", "POST", times=2)]
+    world.carry_out()
+    ended = [each for each in world.events if isinstance(each, StepEnded)]
+    assert [each.done for each in ended] == list(range(1, 6))
+    assert {each.total for each in ended} == {5}
+
+
 def test_an_import_sends_each_write_once_and_lists_before_and_after(world: World) -> None:
     wanted = fill(world)
     carried = world.carry_out()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oauthsync import plan_file, single
+from oauthsync import documents, plan_file, single
 from oauthsync.errors import ApiError, FileError, OauthsyncError, StoreError, UsageError
 from oauthsync.importer import MAX_LOOKS
 from oauthsync.plan import Options, Selection
@@ -603,6 +603,27 @@ def test_undo_of_an_unfinished_run_settles_it_first(world: World) -> None:
     assert world.runs()[-1].state == "undone"
 
 
+def test_what_the_same_import_created_again_counts_for_that_run_alone(world: World) -> None:
+    """The first one was cut off, the second one did the rest, and then the first was carried on."""
+    wanted = fill(world)
+    world.points = Points(crash_on="after POST")
+    with pytest.raises(Crash):
+        world.carry_out()
+    world.restart()
+    second = states(world.carry_out())["done"]
+    world.resume(1)
+    with world.backup() as backup:
+        made = [
+            documents.run(run, backup.journal().steps(run.id)) for run in backup.journal().runs()
+        ]
+    assert [run["by_others"] for run in made] == [0, second]
+    assert sum(int(str(run["created"])) for run in made) == sum(wanted.values()) - 1
+    world.undo(1)
+    assert len(world.target.profiles) == 1 + second
+    world.undo(2)
+    assert len(world.target.profiles) == 1
+
+
 def test_an_undo_is_itself_not_undone_nor_is_a_run_twice(world: World) -> None:
     """Putting back what an undo has put back would be an import that nobody has planned."""
     fill(world)
@@ -928,6 +949,20 @@ def test_an_earlier_snapshot_that_has_more_is_found(world: World) -> None:
         assert found.id == 1
         prepared = prepare(backup, "1", Options())
         assert snapshot_with_more(backup, prepared) is None
+
+
+def test_a_safety_snapshot_that_has_more_is_found_where_no_export_has_any_more(
+    world: World,
+) -> None:
+    fill(world)
+    lost = min(world.source.profiles)
+    world.write_one(lambda listing: single.delete(listing, lost, force=True), "dev")
+    world.export()
+    with world.backup() as backup:
+        assert [each.id for each in prune(backup.database(), Policy(last=1)).removed] == [1]
+        found = snapshot_with_more(backup, prepare(backup, "latest", Options()))
+        assert found is not None
+        assert (found.id, found.kind) == (2, "safety")
 
 
 def test_an_earlier_snapshot_that_has_more_is_found_also_when_those_after_it_are_pruned(

@@ -210,15 +210,15 @@ HOSTILE = (
 )
 
 
-@given(st.lists(APPS, unique=True), st.booleans())
-@example([("slack", each) for each in HOSTILE] + [(each, "id") for each in HOSTILE], False)
+@given(st.lists(APPS, unique=True))
+@example([("slack", each) for each in HOSTILE] + [(each, "id") for each in HOSTILE])
 def test_a_template_loads_under_the_same_apps_and_holds_nothing_that_a_spreadsheet_computes(
-    apps: list[tuple[str, str]], token: bool
+    apps: list[tuple[str, str]],
 ) -> None:
     assert all(map(fits, apps))
     names = {app: [app[1], " a\n"] for app in apps}
-    [header, *lines] = csv.reader(io.StringIO(template(names, token=token)))
-    assert header == [*COLUMNS[: 3 + token], NOTE]
+    [header, *lines] = csv.reader(io.StringIO(template(names)))
+    assert header == [*COLUMNS, NOTE]
     for line in lines:
         assert all(re.match("[A-Za-z']", cell) for cell in [*line[:2], line[-1]])
         assert not any(line[2:-1])

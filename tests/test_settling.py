@@ -26,6 +26,7 @@ def step(
     state: StepState = "planned",
     data: dict[str, Json] | None = None,
     result: str | None = None,
+    error: str | None = None,
 ) -> Step:
     return Step(
         id=number,
@@ -40,7 +41,7 @@ def step(
         data={"client_id": client_id, **(data or {})},
         reason="",
         result=result,
-        error=None,
+        error=error,
     )
 
 

@@ -1,6 +1,6 @@
 """What undoing a run would do: what is put back, what is left and why, and that it is all of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ def undone(
     *,
     apps: Any = None,
     force: bool = False,
+    creators: Mapping[int, int] | None = None,
 ) -> tuple[list[tuple[str, int | None]], list[str]]:
     """The steps as (action, id), and the reasons of what is left."""
     found = undo.make(
@@ -32,6 +33,7 @@ def undone(
         Everything() if apps is None else apps,
         force=force,
         safety_snapshot=12,
+        creators=creators or {},
     )
     return [(s.action, s.target_id) for s in found.steps], [left.reason for left in found.left]
 
@@ -54,6 +56,7 @@ def test_what_was_updated_gets_its_earlier_state_back() -> None:
         frozenset({("hubspot", "old app")}),
         force=False,
         safety_snapshot=12,
+        creators={},
     )
     [found] = made.steps
     assert (found.action, found.target_id, found.name) == ("update", 1, "old")
@@ -121,7 +124,7 @@ def test_what_was_deleted_and_created_again_by_others_is_not_to_be_created_once_
 
 def test_what_was_deleted_is_not_promised_back_from_a_snapshot_that_was_pruned() -> None:
     deleted = step("delete", 7, state="done")
-    made = undo.make([deleted], {}, {}, Everything(), force=True, safety_snapshot=None)
+    made = undo.make([deleted], {}, {}, Everything(), force=True, safety_snapshot=None, creators={})
     [left] = made.left
     assert "was pruned" in left.reason
     assert not left.takes_force
@@ -133,6 +136,15 @@ def test_without_the_secret_of_its_earlier_client_id_an_update_stays() -> None:
     steps, [left] = undone([UPDATED], [there], [before], apps={("hubspot", "new app")})
     assert steps == []
     assert "'old app'" in left
+
+
+def test_what_another_run_created_is_left_to_the_undoing_of_that() -> None:
+    adopted = step("create", 7, state="adopted", error="no call of the run created it")
+    assert undone([adopted], [profile(7)], force=True) == ([], [adopted.error])
+    assert undone([adopted], [profile(7)], creators={7: 3}, force=True) == (
+        [],
+        ["run 3 created it: `oauthsync undo 3` undoes that"],
+    )
 
 
 def test_force_deletes_what_is_in_use_and_still_not_what_was_changed() -> None:
@@ -171,7 +183,9 @@ def test_undoing_a_run_brings_back_what_was_there_before(
     run: tuple[list[Step], dict[int, Profile], dict[int, Profile]],
 ) -> None:
     steps, before, target = run
-    made = undo.make(steps, target, before, Everything(), force=False, safety_snapshot=12)
+    made = undo.make(
+        steps, target, before, Everything(), force=False, safety_snapshot=12, creators={}
+    )
     for new in made.steps:
         assert new.target_id is not None
         if new.action == "delete":
@@ -182,5 +196,7 @@ def test_undoing_a_run_brings_back_what_was_there_before(
     # What is left has nothing but its secret changed.
     assert all(before[left.target_id or 0] == target[left.target_id or 0] for left in made.left)
     # And then there is nothing more to do.
-    again = undo.make(steps, target, before, Everything(), force=False, safety_snapshot=12)
+    again = undo.make(
+        steps, target, before, Everything(), force=False, safety_snapshot=12, creators={}
+    )
     assert again.steps == ()

@@ -1,6 +1,6 @@
 """`export`, `snapshots`, `show`, `diff`, `log`: taking snapshots, and looking at them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -192,16 +192,17 @@ def show_command(
         },
         lambda renderer: renderer.profiles(profiles),
     )
-    if not profiles:
-        _remind_of_case(session, name)
+    _remind_of_case(session, name, (profile.name for profile in held))
 
 
-def _remind_of_case(session: Session, name: str) -> None:
-    """Of what may be why a name fits nothing."""
-    if name != "*":
+def _remind_of_case(session: Session, glob: str, names: "Iterable[str]") -> None:
+    """Of what may be why a glob fits none of these names."""
+    from fnmatch import fnmatchcase
+
+    if glob != "*" and not any(fnmatchcase(name, glob) for name in names):
         session.say(
-            f"--name {name!r}: upper and lower case differ; * stands for any text, ? for a"
-            " character"
+            f"--name {glob!r} fits no name: upper and lower case differ; * stands for any text,"
+            " ? for a character"
         )
 
 
@@ -244,6 +245,7 @@ def diff_command(
 
 
 def _stored(session: Session, backup: "Backup", text: str, workspace: str | None) -> "Snapshot":
+    session.check_workspace(backup, workspace)
     try:
         return session.find(backup, text, workspace)
     except UsageError as error:
@@ -286,10 +288,10 @@ def log_command(session: Session, workspace: str | None, provider: str | None, n
             session.check_workspace(backup, workspace)
         elif provider and not entries:
             session.check_provider(provider, (each for each, _ in snapshots.apps()))
+        names = snapshots.names()
     newest = {each.workspace: each for each in reversed(exports)}
     session.answer(
         lambda: {"log": [documents.log_entry(entry) for entry in entries]},
         lambda renderer: renderer.log(entries, list(newest.values())),
     )
-    if not entries:
-        _remind_of_case(session, name)
+    _remind_of_case(session, name, names)

@@ -277,8 +277,9 @@ def notes_on(backup: "Backup", prepared: "Prepared") -> list[str]:
         told = f"{differing} skipped because {differs}: --on-existing update would update {it}"
         notes.append(told)
     if (older := snapshot_with_more(backup, prepared)) is not None:
+        safety = "safety " if older.kind == "safety" else ""
         notes.append(
-            f"snapshot {older.id} ({older.taken_at}) has profiles that the target lacks:"
+            f"{safety}snapshot {older.id} ({older.taken_at}) has profiles that the target lacks:"
             f" `oauthsync diff {older.id} {prepared.snapshot.id}` shows them, and a plan from it,"
             " with the same options, would bring them back"
         )
@@ -304,7 +305,8 @@ def how_to_unblock(session: Session, prepared: "Prepared") -> str:
     if missing:
         told.append("--allow-missing leaves out what has no secret")
     if plan.ambiguous:
-        told.append("--map settles an ambiguous match")
+        first = plan.ambiguous[0].source_id
+        told.append(f"--map settles an ambiguous match: --map {first}=ID with an id of its reason")
     differing = [step for step in plan.differing if step.action == "blocked"]
     if differing:
         told.append("--on-existing update would update what differs, skip leaves it as it is")

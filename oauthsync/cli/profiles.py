@@ -159,7 +159,7 @@ def _write(
 
 def _confirm(session: Session, workspace: "Workspace", step: "NewStep", listing: "Listing") -> None:
     """Ask before a profile is deleted, or updated while it is in use."""
-    from oauthsync.render import describe
+    from oauthsync.render import changes, describe
     from oauthsync.single import find
 
     assert step.target_id is not None
@@ -171,6 +171,8 @@ def _confirm(session: Session, workspace: "Workspace", step: "NewStep", listing:
         f"{step.action.capitalize()} {describe(profile)}{used if profile.uses != 0 else ''}"
         f" in {workspace.name} ({workspace.url})?"
     )
+    if step.action == "update":
+        session.say("\n".join([*changes(profile, step), "client secret: the sidecar's"]))
     if not session.confirm(question):
         raise OauthsyncError("not confirmed, so nothing was written")
 

@@ -49,8 +49,9 @@ def _steps(run: "dict[str, Json]") -> str:
     """How far a run's steps came: `2 created, 1 failed`."""
     from oauthsync.render import counted
 
-    names = ("created", "updated", "deleted", "failed", "planned")
-    return counted({name: count for name in names if isinstance(count := run[name], int)})
+    names = ("created", "updated", "deleted", "by_others", "failed", "planned")
+    counts = {name.replace("_", " "): run[name] for name in names}
+    return counted({name: count for name, count in counts.items() if isinstance(count, int)})
 
 
 @runs_command.command("show")

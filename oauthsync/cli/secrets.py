@@ -242,8 +242,7 @@ def _print_template(session: Session, missing: "Sequence[MissingApp]") -> None:
 
     apps = {app.key: [profile.name for profile in app.profiles] for app in missing}
     fitting = {app: names for app, names in apps.items() if secrets_file.fits(app)}
-    with_token = any(provider in TOKEN_PROVIDERS for provider, _ in fitting)
-    session.answer(dict, lambda _: secrets_file.template(fitting, token=with_token))
+    session.answer(dict, lambda _: secrets_file.template(fitting))
     for provider, client_id in sorted(apps.keys() - fitting.keys()):
         session.warn(
             f"{provider!r} {client_id!r} does not fit into a CSV as it is:"

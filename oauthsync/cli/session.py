@@ -72,12 +72,9 @@ class Session:
         return found
 
     def check_workspace(self, backup: "Backup", name: str | None) -> None:
-        """Warn of a workspace that neither the configuration nor a snapshot has."""
-        if name is None or name in backup.config.workspaces:
-            return
-        known = {*backup.config.names(), *(each.workspace for each in backup.snapshots().all())}
-        if name not in known:
-            self.warn(f"there is no workspace {name!r}: {_suggestion(name, known)}")
+        """UsageError for a workspace that neither the configuration nor a snapshot has."""
+        if name is not None and name not in (known := backup.known_names()):
+            raise UsageError(f"there is no workspace {name!r}", hint=_suggestion(name, known))
 
     def check_provider(self, name: str | None, known: Iterable[str]) -> None:
         """Warn of a provider that none of these is: they are matched exactly."""
