@@ -9,10 +9,12 @@ the secrets masked and the control characters escaped.
 
 import html
 import json
-import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from itertools import groupby
+from operator import itemgetter
 from urllib.parse import quote, quote_plus
 
 from oauthsync import profiles, strictjson
@@ -29,6 +31,12 @@ from oauthsync.strictjson import Json
 
 MAX_WORDS = 500
 """Characters of the API's own words that get into a message."""
+
+MAX_TEXT = 20 * MAX_WORDS
+"""Characters of them that are looked at."""
+
+PART = 8
+"""Characters of a secret that are a leak by themselves: a server may repeat it in part."""
 
 _UNAUTHORIZED_HINT = (
     "check each of: the token (expired, mistyped, of another workspace), the region or URL (a "
@@ -207,21 +215,38 @@ def _words(value: Json) -> str:
 
 
 def _shown(text: str, secrets: Sequence[Secret]) -> str:
-    """Text from an answer, fit to be shown; masked before it is cut, as a part is a leak too."""
-    # The longest form first: one may be a part of another.
-    forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
-    if forms:
-        pattern = "|".join(map(re.escape, forms))
-        text = re.sub(pattern, "[masked]", text, flags=re.IGNORECASE)
+    """Text from an answer, fit to be shown."""
+    text = _masked(text[:MAX_TEXT], secrets)
     text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text[: MAX_WORDS + 1])
     return text if len(text) <= MAX_WORDS else text[:MAX_WORDS] + "…"
 
 
+def _masked(text: str, secrets: Sequence[Secret]) -> str:
+    """Text without the secrets, and without any part of them that is long enough to be told."""
+    parts: dict[int, set[str]] = defaultdict(set)
+    for form in {_folded(form) for secret in secrets for form in _forms(secret)}:
+        length = min(len(form), PART)
+        parts[length].update(form[at : at + length] for at in range(len(form) - length + 1))
+    folded, is_secret = _folded(text), bytearray(len(text))
+    for length, known in parts.items():
+        for at in range(len(text) - length + 1):
+            if folded[at : at + length] in known:
+                is_secret[at : at + length] = b"\1" * length
+    runs = groupby(zip(is_secret, text, strict=True), key=itemgetter(0))
+    return "".join("[masked]" if hidden else "".join(c for _, c in run) for hidden, run in runs)
+
+
+def _folded(text: str) -> str:
+    """Text in lower case, character by character."""
+    return "".join(lower if len(lower := c.lower()) == 1 else c for c in text)
+
+
 def _forms(secret: Secret) -> Iterator[str]:
-    """How a server may repeat a secret: as it is, or escaped as JSON, in a URL or in HTML."""
+    """How a server may repeat a secret: as it is, or escaped for a program, a URL or HTML."""
     text = secret.reveal().strip()
     if text:
         yield from (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+        yield repr(text)[1:-1]
         yield from (quote(text, safe=""), quote(text), quote_plus(text), html.escape(text))
 
 

@@ -11,7 +11,7 @@ point by code point, nothing is trimmed, folded or normalised. No error shows a 
 import json
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from oauthsync import strictjson
@@ -119,11 +119,14 @@ class Secrets:
     def changed(self, entries: Iterable[Entry], remove: Collection[tuple[str, str]]) -> "Secrets":
         """With `remove` taken out, then `entries` filed; of two for one app the last wins.
 
-        An entry whose secret and token are filed already keeps its time.
+        An entry without a token keeps the one that is filed, and one whose secret and token are
+        filed already keeps its time.
         """
         filed = {app: entry for app, entry in self._filed.items() if app not in remove}
         for entry in entries:
             old = self.get(*entry.app)
+            if old and entry.token is None and entry.app not in remove:
+                entry = replace(entry, token=old.token)
             filed[entry.app] = old if old and old.same_secrets(entry) else entry
         return Secrets(self.recipients, _sorted(filed.values()))
 

@@ -98,9 +98,10 @@ def update(
 ) -> Saved:
     """Take out what is filed under `remove`, then file `entries`; of two for one app the last wins.
 
-    An entry whose secret and token are filed already keeps its time, and where nothing changes, the
-    file is left as it is. With entries, a missing file is created: for a passphrase, or sealed to
-    `recipients`, or where there are none, to the identities' own. Waits for other processes.
+    An entry without a token keeps the one that is filed. One whose secret and token are filed
+    already keeps its time, and where nothing changes, the file is left as it is. With entries, a
+    missing file is created: for a passphrase, or sealed to `recipients`, or where there are none,
+    to the identities' own. Waits for other processes.
 
     Raises SidecarError as `load` does, and where the identity is not among the recipients;
     FileError where the file cannot be written, or stays locked; UsageError for a new file's weak

@@ -238,6 +238,27 @@ def test_a_secret_that_the_server_repeats_is_masked_in_every_form(form: str, sta
     assert "c%26nary" not in shown
 
 
+LONG = "a8\\Qz'x0-Kf71Lm_" + "pq93Rt" * 4
+
+
+@pytest.mark.parametrize(
+    "told", [LONG[:12] + "...", "…" + LONG[-20:], LONG[5:13], repr(LONG), f"{LONG}{LONG[:7]}"]
+)
+def test_a_part_of_a_secret_that_the_server_repeats_is_masked_too(told: str) -> None:
+    error = failure(made(422, {"message": f"is invalid: {told}"}), "POST", TOKEN, Secret(LONG))
+    shown = str(error)
+    assert "is invalid: " in shown
+    assert "[masked]" in shown
+    assert not any(LONG[at : at + 8] in shown for at in range(len(LONG) - 7))
+
+
+def test_what_a_secret_has_in_common_with_ordinary_words_is_shown() -> None:
+    error = failure(
+        made(422, {"message": "name is blank"}), "POST", TOKEN, Secret("name-is-secret")
+    )
+    assert str(error).endswith(": name is blank")
+
+
 SENT = 'POST / HTTP/1.1\r\nAuthorization: Bearer canary-token\r\n\r\n{"token": "canary-token"}'
 
 

@@ -42,7 +42,11 @@ def test_set_reads_json_from_stdin(desk: Desk, monkeypatch: pytest.MonkeyPatch) 
     stdin(monkeypatch, '{"client_secret": " new "}')
     called = desk.call(*args)
     assert (called.code, called.out) == (0, "replaced\n")
-    assert filed(desk, "slack", "a1") == (" new ", None)
+    assert filed(desk, "slack", "a1") == (" new ", "t-canary"), "what was not given stays"
+    desk.done("secrets", "remove", "--provider", "slack", "--client-id", "a1")
+    stdin(monkeypatch, '{"client_secret": "s-canary"}')
+    assert desk.done(*args)["replaced"] is False
+    assert filed(desk, "slack", "a1") == ("s-canary", None)
 
 
 def test_set_names_a_key_that_it_does_not_know(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

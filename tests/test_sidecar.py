@@ -6,6 +6,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyrage  # type: ignore[import-untyped]
@@ -569,7 +570,9 @@ def test_updates_behave_like_a_dictionary(
         for entries, remove in updates:
             old, data = filed, path.read_bytes()
             filed = {app: each for app, each in old.items() if app not in remove}
-            filed |= {each.app: each for each in entries}
+            kept = {app: each.token for app, each in filed.items()}
+            for each in entries:
+                filed[each.app] = replace(each, token=each.token or kept.get(each.app))
             given_apps = {each.app for each in entries}
             saved = sidecar.update(path, KEY, entries, remove=remove)
             assert saved == Saved(

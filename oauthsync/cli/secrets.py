@@ -58,7 +58,10 @@ def secrets_command() -> None:
 def set_command(
     session: Session, provider: str, client_id: str, with_token: bool, stdin: bool
 ) -> None:
-    """File the client secret of one app; it is asked for, hidden."""
+    """File the client secret of one app; it is asked for, hidden.
+
+    A token that is filed already stays where none is given.
+    """
     if not stdin:
         _needs_a_person(session, "use --stdin, or `oauthsync secrets load`")
     with session.backup() as backup:
@@ -142,7 +145,8 @@ def load_command(session: Session, file: Path) -> None:
     Columns: provider, client_id, client_secret and, optionally, token; `oauthsync secrets missing
     --csv` writes a file to fill in, with a column profiles, which is ignored here. In a CSV, an
     apostrophe before a client id that starts with no letter is not part of it, but keeps
-    spreadsheets from taking it for a number or a formula.
+    spreadsheets from taking it for a number or a formula. A token that is filed already stays where
+    none is given.
     """
     from oauthsync.clock import timestamp
     from oauthsync.secrets_file import MAX_SIZE, parse_rows
@@ -371,7 +375,9 @@ def ask_for(
     secret = session.ask_secret(f"Client secret of {provider} {client_id}")
     if not secret or not (with_token or provider in TOKEN_PROVIDERS):
         return secret, None
-    token = session.ask_secret(f"Token of {provider} {client_id} (empty for none)")
+    token = session.ask_secret(
+        f"Token of {provider} {client_id} (empty: none, or the one that is filed)"
+    )
     return secret, token or None
 
 
