@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import date
-from typing import Protocol
 
 from oauthsync.errors import UsageError
+from oauthsync.snapshots import Snapshot
 
 
 @dataclass(frozen=True)
@@ -39,33 +39,9 @@ class Policy:
             )
 
 
-class Kept(Protocol):
-    """What the policy looks at; `taken_at` is like `2026-11-23T10:00:00Z`."""
-
-    @property
-    def id(self) -> int:
-        """Later snapshots have higher ids."""
-        ...
-
-    @property
-    def workspace(self) -> str:
-        """The workspace's name."""
-        ...
-
-    @property
-    def taken_at(self) -> str:
-        """When it was taken."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """`export` or `safety`."""
-        ...
-
-
-def keep(policy: Policy, snapshots: Iterable[Kept]) -> set[int]:
+def keep(policy: Policy, snapshots: Iterable[Snapshot]) -> set[int]:
     """The ids of the snapshots to keep."""
-    workspaces: dict[str, list[Kept]] = defaultdict(list)
+    workspaces: dict[str, list[Snapshot]] = defaultdict(list)
     for snapshot in snapshots:
         workspaces[snapshot.workspace].append(snapshot)
     kept: set[int] = set()
@@ -78,7 +54,7 @@ def keep(policy: Policy, snapshots: Iterable[Kept]) -> set[int]:
     return kept
 
 
-def _exports(policy: Policy, exports: Sequence[Kept]) -> set[int]:
+def _exports(policy: Policy, exports: Sequence[Snapshot]) -> set[int]:
     newest_first = sorted(exports, key=lambda each: (each.taken_at, each.id), reverse=True)
     # `latest` goes by the id: a clock that was wrong for a while must not cost the newest one.
     kept = {max(each.id for each in exports)} if exports else set()
@@ -92,7 +68,7 @@ def _exports(policy: Policy, exports: Sequence[Kept]) -> set[int]:
 
 
 def _newest_of_each(
-    period: Callable[[Kept], Hashable], newest_first: Sequence[Kept], count: int
+    period: Callable[[Snapshot], Hashable], newest_first: Sequence[Snapshot], count: int
 ) -> set[int]:
     newest: dict[Hashable, int] = {}
     for snapshot in newest_first:
@@ -100,5 +76,5 @@ def _newest_of_each(
     return set(list(newest.values())[:count])
 
 
-def _day(snapshot: Kept) -> date:
+def _day(snapshot: Snapshot) -> date:
     return date.fromisoformat(snapshot.taken_at[:10])

@@ -1,7 +1,7 @@
 """A policy keeps what restic's would, and never the last that there is."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,20 +10,19 @@ from hypothesis import strategies as st
 
 from oauthsync.errors import UsageError
 from oauthsync.retention import Policy, keep
+from oauthsync.snapshots import Kind, Snapshot
+
+SNAPSHOT = Snapshot(1, "dev", "https://x.test", 1, "", "export", 0, 0, 0, 0, 1, 1, "sha256:0")
 
 
-@dataclass(frozen=True)
-class Taken:
-    id: int
-    taken_at: str
-    workspace: str = "dev"
-    kind: str = "export"
+def snapshot(number: int, taken_at: str, workspace: str = "dev", kind: Kind = "export") -> Snapshot:
+    return replace(SNAPSHOT, id=number, taken_at=taken_at, workspace=workspace, kind=kind)
 
 
-def taken(*times: str) -> list[Taken]:
+def taken(*times: str) -> list[Snapshot]:
     """Exports with the ids 1, 2, …; a time may be a date alone."""
     return [
-        Taken(i, time if "T" in time else f"{time}T10:00:00Z") for i, time in enumerate(times, 1)
+        snapshot(i, time if "T" in time else f"{time}T10:00:00Z") for i, time in enumerate(times, 1)
     ]
 
 
@@ -37,11 +36,11 @@ POLICIES = st.builds(
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Taken]:
+def histories(draw: st.DrawFn) -> list[Snapshot]:
     minutes = draw(st.lists(st.integers(0, 200 * 1440), max_size=12))
     start = datetime(2026, 11, 20, tzinfo=UTC)
     return [
-        Taken(
+        snapshot(
             number,
             (start + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ"),
             draw(st.sampled_from(["dev", "prod"])),
@@ -90,16 +89,16 @@ class TestRules:
 
     def test_each_workspace_is_counted_on_its_own(self) -> None:
         found = [
-            Taken(1, "2026-01-01T00:00:00Z", "prod"),
-            Taken(2, "2026-11-20T00:00:00Z"),
-            Taken(3, "2026-11-21T00:00:00Z"),
+            snapshot(1, "2026-01-01T00:00:00Z", "prod"),
+            snapshot(2, "2026-11-20T00:00:00Z"),
+            snapshot(3, "2026-11-21T00:00:00Z"),
         ]
         assert keep(Policy(last=1), found) == {1, 3}
 
 
 class TestSafetySnapshots:
-    def history(self, *kinds: str) -> list[Taken]:
-        return [Taken(i, "2026-11-20T00:00:00Z", kind=kind) for i, kind in enumerate(kinds, 1)]
+    def history(self, *kinds: Kind) -> list[Snapshot]:
+        return [snapshot(i, "2026-11-20T00:00:00Z", kind=kind) for i, kind in enumerate(kinds, 1)]
 
     def test_they_are_kept_as_long_as_an_earlier_export_is(self) -> None:
         found = self.history("export", "safety", "export", "safety", "export", "safety", "safety")
@@ -131,7 +130,7 @@ class TestPolicies:
 class TestProperties:
     @given(POLICIES, histories())
     def test_nothing_is_kept_that_is_not_there_and_the_newest_always_are(
-        self, policy: Policy, found: list[Taken]
+        self, policy: Policy, found: list[Snapshot]
     ) -> None:
         kept = keep(policy, found)
         assert kept <= {each.id for each in found}
@@ -139,16 +138,18 @@ class TestProperties:
         assert kept >= set(newest.values())
 
     @given(POLICIES, histories())
-    def test_pruning_again_removes_nothing_more(self, policy: Policy, found: list[Taken]) -> None:
+    def test_pruning_again_removes_nothing_more(
+        self, policy: Policy, found: list[Snapshot]
+    ) -> None:
         kept = keep(policy, found)
         assert keep(policy, [each for each in found if each.id in kept]) == kept
 
     @given(POLICIES, histories())
-    def test_the_order_makes_no_difference(self, policy: Policy, found: list[Taken]) -> None:
+    def test_the_order_makes_no_difference(self, policy: Policy, found: list[Snapshot]) -> None:
         assert keep(policy, reversed(found)) == keep(policy, found)
 
     @given(histories(), st.integers(1, 4))
-    def test_daily_is_what_its_definition_says(self, found: list[Taken], count: int) -> None:
+    def test_daily_is_what_its_definition_says(self, found: list[Snapshot], count: int) -> None:
         for workspace in ("dev", "prod"):
             exports = [e for e in found if (e.workspace, e.kind) == (workspace, "export")]
             days = sorted({each.taken_at[:10] for each in exports})[-count:]
@@ -156,5 +157,5 @@ class TestProperties:
             assert keep(Policy(daily=count), exports) == expected
 
 
-def _newest(found: Iterable[Taken]) -> int:
+def _newest(found: Iterable[Snapshot]) -> int:
     return max(found, key=lambda each: (each.taken_at, each.id)).id
