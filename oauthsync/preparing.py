@@ -1,6 +1,5 @@
 """From a snapshot and a target as it is now to a plan; nothing is written anywhere."""
 
-import secrets as random
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from oauthsync.backup import Backup
 from oauthsync.config import Workspace
 from oauthsync.plan import Options, Plan, Situation
 from oauthsync.profiles import Profile
+from oauthsync.runs import new_plan_id
 from oauthsync.snapshots import Listing, Snapshot, check_identity
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def save(prepared: Prepared) -> bytes:
     """The content of a file that holds this plan, to be carried out once. Raises UsageError."""
     snapshot = prepared.snapshot
     inputs = plan_file.Inputs(
-        id=random.token_hex(16),
+        id=new_plan_id(),
         source=snapshot.workspace,
         target=prepared.target.name,
         target_url=prepared.target.url,

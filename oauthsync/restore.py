@@ -5,9 +5,8 @@ that no other process of this machine writes to it meanwhile, and keeps `prune` 
 There is no other way to write to a workspace than a `Session`.
 """
 
-import secrets as random
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -29,7 +28,7 @@ from oauthsync.preparing import (
     snapshot_with_more,
 )
 from oauthsync.profiles import Profile
-from oauthsync.runs import UNFINISHED, NewRun, NewStep, Run, RunKind, Step, in_use, note_of
+from oauthsync.runs import UNFINISHED, NewRun, NewStep, Run, Step, in_use, new_plan_id, note_of
 from oauthsync.snapshots import Listing, Snapshot, check_identity
 from oauthsync.steady import Steady, steady
 from oauthsync.strictjson import Json
@@ -158,16 +157,17 @@ class Session:
                 f"{len(made.blocked)} of the plan's steps are blocked, so nothing was written",
                 hint="the plan says why; `oauthsync secrets fill` asks for missing secrets",
             )
-        return self._begin(
-            prepared.listing,
-            [_new_step(step) for step in made.writes],
+        new = NewRun(
             kind="import",
+            target=self.workspace.name,
+            steps=[_new_step(step) for step in made.writes],
             source=prepared.snapshot.workspace,
             snapshot=prepared.snapshot.id,
-            plan_id=prepared.plan_id,
+            plan_id=prepared.plan_id or new_plan_id(),
             fingerprint=made.fingerprint,
             report=_report(made),
         )
+        return self._begin(new, prepared.listing)
 
     def write_one(self, step: NewStep, listing: Listing) -> Carried:
         """Create, update or delete one profile; `listing` is what `look` has just shown.
@@ -176,7 +176,8 @@ class Session:
         That takes to know what was there before: the listing becomes its safety snapshot. Where the
         answer is clear, it is not listed again. Raises as `Importer.carry_on` does.
         """
-        return self._begin(listing, [step], kind="profile")
+        new = NewRun(kind="profile", target=self.workspace.name, steps=[step])
+        return self._begin(new, listing)
 
     def resume(self, run: Run) -> Carried:
         """Carry on a run that was cut off, or whose steps failed.
@@ -223,46 +224,24 @@ class Session:
         if not made.steps or not confirm(made):
             return made, None
         left: list[Json] = [each.to_json() for each in made.left]
-        carried = self._begin(
-            listing, made.steps, kind="undo", undoes=run.id, report={"left": left}
+        new = NewRun(
+            kind="undo",
+            target=self.workspace.name,
+            steps=made.steps,
+            undoes=run.id,
+            report={"left": left},
         )
-        return made, carried
+        return made, self._begin(new, listing)
 
-    def _begin(
-        self,
-        listing: Listing,
-        steps: Sequence[NewStep],
-        *,
-        kind: RunKind,
-        source: str | None = None,
-        snapshot: int | None = None,
-        undoes: int | None = None,
-        plan_id: str | None = None,
-        fingerprint: str = "",
-        report: Mapping[str, Json] | None = None,
-    ) -> Carried:
+    def _begin(self, new: NewRun, listing: Listing) -> Carried:
         """Journal a run that changes what `listing` shows, and carry it out."""
         self._check_ours("the plan", listing.workspace, listing.url)
-        secrets = self._secrets(steps)
+        secrets = self._secrets(new.steps)
         # What has changed since then is dealt with as after a crash.
         now = listing if self._target.shows(listing, FRESH) else self.look()
         check_identity(self.workspace.name, listing.identity, now.identity)
         safety, _ = self._snapshots.add(listing, "safety")
-        run = self._journal.begin(
-            NewRun(
-                kind=kind,
-                target=self.workspace.name,
-                source=source,
-                snapshot=snapshot,
-                safety_snapshot=safety.id,
-                undoes=undoes,
-                plan_id=plan_id or random.token_hex(16),
-                fingerprint=fingerprint,
-                report=report or {},
-                steps=steps,
-            ),
-            self.backup.clock.now(),
-        )
+        run = self._journal.begin(replace(new, safety_snapshot=safety.id), self.backup.clock.now())
         return self._carry_on(run, now, secrets)
 
     def _check_ours(self, what: str, name: str, url: str) -> None:

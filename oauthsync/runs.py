@@ -6,7 +6,8 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Literal, TypeAlias
 
 from oauthsync.errors import StoreError
@@ -62,7 +63,12 @@ class NewStep:
         )
 
 
-@dataclass(frozen=True)
+def new_plan_id() -> str:
+    """An id for a plan, which no other plan has and nobody can guess."""
+    return token_hex(16)
+
+
+@dataclass(frozen=True, kw_only=True)
 class NewRun:
     """A run to be journaled.
 
@@ -72,14 +78,14 @@ class NewRun:
 
     kind: RunKind
     target: str
-    source: str | None
-    snapshot: int | None
-    safety_snapshot: int
-    undoes: int | None
-    plan_id: str
-    fingerprint: str
-    report: Mapping[str, Json]
     steps: Sequence[NewStep]
+    source: str | None = None
+    snapshot: int | None = None
+    safety_snapshot: int | None = None
+    undoes: int | None = None
+    plan_id: str = field(default_factory=new_plan_id)
+    fingerprint: str = ""
+    report: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def cut_off(place: Place, step: NewStep) -> None:
         backup = session.backup
         safety, _ = backup.snapshots().add(session.look(), "safety")
         run = backup.journal().begin(
-            NewRun("profile", "dev", None, None, safety.id, None, "plan", "", {}, [step]),
+            NewRun(kind="profile", target="dev", steps=[step], safety_snapshot=safety.id),
             place.clock.now(),
         )
         [planned] = backup.journal().steps(run.id)
