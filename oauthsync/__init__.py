@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from oauthsync.backup import Backup, Exported, Failed
     from oauthsync.errors import OauthsyncError
     from oauthsync.plan import Options, Plan, Selection
+    from oauthsync.preparing import Prepared, prepare
     from oauthsync.profiles import Profile
-    from oauthsync.restore import Carried, Prepared, open_session, prepare
+    from oauthsync.restore import Carried, open_session
     from oauthsync.secret import Secret
     from oauthsync.snapshots import Snapshot
 
@@ -39,8 +40,9 @@ _HOMES = {
     "backup": ("Backup", "Exported", "Failed"),
     "errors": ("OauthsyncError",),
     "plan": ("Options", "Plan", "Selection"),
+    "preparing": ("Prepared", "prepare"),
     "profiles": ("Profile",),
-    "restore": ("Carried", "Prepared", "open_session", "prepare"),
+    "restore": ("Carried", "open_session"),
     "secret": ("Secret",),
     "snapshots": ("Snapshot",),
 }

@@ -28,26 +28,11 @@ from oauthsync.runs import (
     OpenCall,
     Outcome,
     Run,
-    RunKind,
     RunState,
     Step,
-    StepState,
 )
 from oauthsync.steady import Moment
 from oauthsync.strictjson import Json
-
-__all__ = [
-    "Ending",
-    "Journal",
-    "NewRun",
-    "NewStep",
-    "OpenCall",
-    "Run",
-    "RunKind",
-    "RunState",
-    "Step",
-    "StepState",
-]
 
 _METHODS: Mapping[Action, str] = {"create": "POST", "update": "PUT", "delete": "DELETE"}
 

@@ -13,7 +13,7 @@ from oauthsync.text import inline
 
 if TYPE_CHECKING:
     from oauthsync.plan import Step
-    from oauthsync.restore import Prepared
+    from oauthsync.preparing import Prepared
 
 OPEN = 20
 """Lines of a list or table that stand open; a longer one is there to be unfolded."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from oauthsync.checks import Vanished
     from oauthsync.importer import Report
     from oauthsync.plan import Step
+    from oauthsync.preparing import Prepared
     from oauthsync.profiles import Change, Difference, Profile
-    from oauthsync.restore import Prepared
     from oauthsync.runs import NewStep, Run
     from oauthsync.runs import Step as RunStep
     from oauthsync.snapshots import LogEntry, Snapshot

@@ -19,32 +19,13 @@ from oauthsync.importer import WIDTH, Importer, Report, SecretLookup
 from oauthsync.locks import TargetLock
 from oauthsync.plan import Options, Plan
 from oauthsync.plan_file import SavedPlan
-from oauthsync.preparing import (
-    KnownSecrets,
-    Prepared,
-    prepare,
-    prepare_for,
-    save,
-    snapshot_with_more,
-)
+from oauthsync.preparing import KnownSecrets, Prepared, prepare_for
 from oauthsync.profiles import Profile
 from oauthsync.runs import UNFINISHED, NewRun, NewStep, Run, Step, in_use, new_plan_id, note_of
 from oauthsync.snapshots import Listing, Snapshot, check_identity
 from oauthsync.steady import Steady, steady
 from oauthsync.strictjson import Json
 from oauthsync.target import Target, by_id
-
-__all__ = [
-    "Carried",
-    "PlanChangedError",
-    "Prepared",
-    "Session",
-    "find_run",
-    "open_session",
-    "prepare",
-    "save",
-    "snapshot_with_more",
-]
 
 FOLDER_LOCK = ".oauthsync.lock"
 

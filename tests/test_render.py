@@ -13,9 +13,9 @@ from oauthsync.config import Workspace
 from oauthsync.importer import Report
 from oauthsync.overrides import Override
 from oauthsync.plan import Options
+from oauthsync.preparing import Prepared
 from oauthsync.profiles import Profile
 from oauthsync.render import FOLD, Line, Renderer, counted, describe, summary
-from oauthsync.restore import Prepared
 from oauthsync.runs import NewStep, Run, Step
 from oauthsync.snapshots import Listing, Snapshot
 from oauthsync.sources import FromVariable

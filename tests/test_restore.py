@@ -13,15 +13,10 @@ from oauthsync import documents, plan_file, single
 from oauthsync.errors import ApiError, FileError, OauthsyncError, StoreError, UsageError
 from oauthsync.importer import MAX_LOOKS
 from oauthsync.plan import Options, Selection
+from oauthsync.preparing import prepare, save, snapshot_with_more
 from oauthsync.profiles import difference
 from oauthsync.pruning import prune
-from oauthsync.restore import (
-    PlanChangedError,
-    find_run,
-    prepare,
-    save,
-    snapshot_with_more,
-)
+from oauthsync.restore import PlanChangedError, find_run
 from oauthsync.retention import Policy
 from oauthsync.runs import NewStep
 from oauthsync.sandbox import Fault

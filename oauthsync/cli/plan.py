@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from oauthsync.overrides import Override
     from oauthsync.plan import Options, Plan
     from oauthsync.plan_file import SavedPlan
+    from oauthsync.preparing import Prepared
     from oauthsync.render import Renderer
-    from oauthsync.restore import Prepared
     from oauthsync.runs import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -175,16 +175,16 @@ def make_plan(
     markdown: bool = False,
 ) -> None:
     """Make a plan, save it in `output`, and show it."""
-    from oauthsync import files, restore
+    from oauthsync import files, preparing
 
     if output:
         _check_output(output)
     with session.backup() as backup:
-        prepared = restore.prepare(backup, snapshot, options, source=source, target=target)
+        prepared = preparing.prepare(backup, snapshot, options, source=source, target=target)
         notes = notes_on(backup, prepared)
         warn_of_unfinished(session, backup, prepared.target.name)
     if output:
-        files.replace_file(output, restore.save(prepared))
+        files.replace_file(output, preparing.save(prepared))
     show_plan(session, prepared, notes, markdown=markdown)
     if output and prepared.plan.blocked:
         session.say(
@@ -263,7 +263,7 @@ def unfinished(runs: "Iterable[Run]") -> str:
 
 def notes_on(backup: "Backup", prepared: "Prepared") -> list[str]:
     """What is said of a plan that writes nothing, and of a snapshot that may be meant as well."""
-    from oauthsync.restore import snapshot_with_more
+    from oauthsync.preparing import snapshot_with_more
 
     notes = []
     if not (prepared.plan.writes or prepared.plan.blocked):

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from oauthsync.config import Workspace
     from oauthsync.plan import Options
     from oauthsync.plan_file import SavedPlan
+    from oauthsync.preparing import Prepared
     from oauthsync.render import Renderer
-    from oauthsync.restore import Carried, Prepared
+    from oauthsync.restore import Carried
     from oauthsync.restore import Session as Writing
     from oauthsync.runs import Run
     from oauthsync.undo import UndoPlan
