@@ -112,8 +112,7 @@ class Api:
 
     `server_timeout` is after how many seconds the server has given up on a request. `requests`
     counts those that went out; `throttled` is whether one has had to wait for the quota;
-    `server_date` is the `Date` of the last answer that had one. Raises AuthenticationError for a
-    token that cannot be one.
+    `server_date` is the `Date` of the last answer that had one.
 
     Every call raises an ApiError: AuthenticationError, RefusedError where the API says no,
     RateLimitedError, NotSentError, UnknownOutcomeError. A clock that is interrupted raises
