@@ -45,7 +45,7 @@ ATTEMPTS = 6
 RETRY_SECONDS = 600.0
 
 READS_REPEAT = (NotSentError, RateLimitedError, UnknownOutcomeError)
-"""Errors after which a read, or a write that may be done twice, is repeated."""
+"""Errors after which a read is repeated."""
 
 WRITES_REPEAT = (NotSentError, RateLimitedError)
 """Errors after which even a POST is repeated: it is certain that nothing happened."""

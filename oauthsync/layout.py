@@ -91,14 +91,14 @@ def _shrink(
     excess = _total(widths) - room
     every = range(len(widths))
     most = [index for index in every if index not in whole]
-    for columns, least in (
-        *((group, MIN_WIDTH) for group in first),
+    for group, least in (
+        *((each, MIN_WIDTH) for each in first),
         (most, MIN_WIDTH),
         (most, 1),
         (every, 1),
     ):
-        while excess > 0 and columns:
-            widest = max(columns, key=widths.__getitem__)
+        while excess > 0 and group:
+            widest = max(group, key=widths.__getitem__)
             if widths[widest] <= least:
                 break
             widths[widest] -= 1

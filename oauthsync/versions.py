@@ -99,21 +99,21 @@ def difference(connection: sqlite3.Connection, old: int, new: int) -> Difference
     """
     span = {"earlier": min(old, new), "later": max(old, new)}
     # The plus signs keep SQLite from walking through all versions of the workspace.
-    ended = connection.execute(
+    only_earlier = connection.execute(
         "SELECT profile_id, CAST(document AS BLOB), digest FROM profile_versions"
         " WHERE +workspace_id = (SELECT workspace_id FROM snapshots WHERE id = :later)"
         " AND end_snapshot > :earlier AND end_snapshot <= :later"
         " AND +first_snapshot <= :earlier",
         span,
     )
-    begun = connection.execute(
+    only_later = connection.execute(
         "SELECT profile_id, CAST(document AS BLOB), digest FROM profile_versions"
         " WHERE +workspace_id = (SELECT workspace_id FROM snapshots WHERE id = :later)"
         " AND first_snapshot > :earlier AND first_snapshot <= :later"
         " AND (+end_snapshot IS NULL OR +end_snapshot > :later)",
         span,
     )
-    before, after = (ended, begun) if old < new else (begun, ended)
+    before, after = (only_earlier, only_later) if old < new else (only_later, only_earlier)
     return profiles.difference(_checked(before), _checked(after))
 
 
