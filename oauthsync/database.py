@@ -14,7 +14,7 @@ import re
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -248,9 +248,8 @@ def _check(database: Database, path: Path) -> bool:
             hint="name another backup folder by --dir, or move the file away",
         )
     _refuse(_acting(found), path)
-    applied = [migration.name for migration in migrations.applied(database)]
-    _check_version(applied, path)
-    expected = _expected_schema(applied)
+    applied = {migration.name for migration in migrations.applied(database)}
+    expected = _expected_schema(applied, path)
     _refuse({key[1] for key, sql in expected.items() if found.get(key) != sql}, path)
     return is_new
 
@@ -279,29 +278,21 @@ def _refuse(altered: set[str], path: Path) -> None:
         )
 
 
-def _check_version(applied: Sequence[str], path: Path) -> None:
-    with _empty() as database:
-        known = {migration.name for migration in migrations.pending(database)}
-    if newer := set(applied) - known:
-        raise StoreError(
-            f"{path} was written by a newer oauthsync ({', '.join(map(repr, newer))})",
-            hint="upgrade oauthsync: pip install --upgrade oauthsync",
-        )
-
-
 def _schema(connection: sqlite3.Connection) -> _Schema:
     rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
     return {(kind, name): sql for kind, name, sql in rows}
 
 
-def _expected_schema(applied: Sequence[str]) -> _Schema:
-    with _empty() as database:
-        later = {migration.name for migration in migrations.pending(database)} - set(applied)
-        migrations.apply(database, stop_before=later)
+def _expected_schema(applied: set[str], path: Path) -> _Schema:
+    """What these migrations create; StoreError where one of them is not ours yet."""
+    with Database(memory=True, execute_plugins=False) as database:
+        known = {migration.name for migration in migrations.pending(database)}
+        if newer := applied - known:
+            raise StoreError(
+                f"{path} was written by a newer oauthsync ({', '.join(map(repr, newer))})",
+                hint="upgrade oauthsync: pip install --upgrade oauthsync",
+            )
+        migrations.apply(database, stop_before=known - applied)
         schema = _schema(database.conn)
     # sqlite-utils makes its own table, and each of its versions may do so in its own way.
     return {key: sql for key, sql in schema.items() if migrations.migrations_table not in key[1]}
-
-
-def _empty() -> Database:
-    return Database(memory=True, execute_plugins=False)
