@@ -18,13 +18,13 @@ from oauthsync import strictjson
 from oauthsync.errors import SidecarError, UsageError
 from oauthsync.secret import Secret
 from oauthsync.strictjson import Json
+from oauthsync.text import is_unicode
 
 FORMAT = "oauthsync-secrets"
 VERSION = 1
 
 _ENVELOPE = frozenset({"format", "version", "recipients", "secrets"})
 _FIELDS = ("provider", "client_id", "client_secret", "token", "updated_at")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
@@ -63,7 +63,7 @@ class Entry:
 def _check_text(name: str, value: str) -> None:
     if not value:
         raise UsageError(f"{name} is empty")
-    if _SURROGATE.search(value):
+    if not is_unicode(value):
         raise UsageError(f"{name} is not Unicode text")
 
 

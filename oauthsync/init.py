@@ -15,6 +15,7 @@ from oauthsync.config import FILE, REGIONS, Workspace, parse_url
 from oauthsync.errors import UsageError
 from oauthsync.sources import Source, Sources
 from oauthsync.tables import BARE_KEY, Table, suggestion
+from oauthsync.text import is_unicode
 
 _PATHS = ("token_file", "passphrase_file", "identity")
 _NAME = re.compile(r"\w[\w.-]*")
@@ -107,12 +108,10 @@ def check_unlock(
 
 
 def _utf8(setting: Setting) -> str:
-    try:
-        setting.text.encode("utf-8")
-    except UnicodeEncodeError:
+    if not is_unicode(setting.text):
         raise UsageError(
             f"{setting.key} is not UTF-8, as TOML has to be", hint="use another name for it"
-        ) from None
+        )
     return setting.text
 
 

@@ -22,7 +22,7 @@ from oauthsync.plan import ACTIONS, OnExisting, Options, Plan, Selection
 from oauthsync.profiles import is_id
 from oauthsync.strictjson import Json
 from oauthsync.tables import suggestion
-from oauthsync.text import inline, json_line
+from oauthsync.text import inline, is_unicode, json_line
 
 FORMAT = "oauthsync-plan"
 VERSION = 1
@@ -79,11 +79,8 @@ def dump(plan: Plan, inputs: Inputs) -> bytes:
         "steps": public["steps"],
     }
     text = json.dumps(document, ensure_ascii=False, indent=2)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        # Bytes of a command line that are not UTF-8 reach Python as lone surrogates.
-        raise UsageError("an option is not Unicode text, so the plan cannot be saved") from None
+    if not is_unicode(text):
+        raise UsageError("an option is not Unicode text, so the plan cannot be saved")
     return "".join(f"{json_line(line)}\n" for line in text.split("\n")).encode()
 
 

@@ -11,6 +11,7 @@ from oauthsync.errors import OauthsyncError, UsageError
 from oauthsync.profiles import Profile
 from oauthsync.runs import NewStep
 from oauthsync.snapshots import Listing
+from oauthsync.text import is_unicode
 
 _BY_HAND = "by hand"
 
@@ -91,7 +92,5 @@ def _check_texts(step: NewStep) -> None:
     for what, text in texts.items():
         if not text:
             raise UsageError(f"the {what} is empty")
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            raise UsageError(f"the {what} is not Unicode text") from None
+        if not is_unicode(text):
+            raise UsageError(f"the {what} is not Unicode text")

@@ -24,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 from oauthsync.errors import UsageError
 from oauthsync.files import read_regular
 from oauthsync.secret import Secret
+from oauthsync.text import is_unicode
 
 if TYPE_CHECKING:
     import subprocess
@@ -77,7 +78,7 @@ class FromVariable:
         if not value:
             state = "not set" if value is None else "empty"
             raise SourceError(f"{self.description} is {state}", hint=f"set {self.name}")
-        if any("\ud800" <= character <= "\udfff" for character in value):
+        if not is_unicode(value):
             raise SourceError(f"{self.description} is not UTF-8", hint=f"set {self.name} anew")
         return Secret(value)
 

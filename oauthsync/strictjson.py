@@ -13,6 +13,8 @@ import json
 import re
 from typing import Any, NoReturn, TypeAlias
 
+from oauthsync.text import is_unicode
+
 MAX_DEPTH = 100
 """Objects and lists within each other. The interpreter's own limit moves with its call stack: what
 was parsed here could fail to be written, or to be parsed again, elsewhere."""
@@ -20,7 +22,6 @@ was parsed here could fail to be written, or to be parsed again, elsewhere."""
 _TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 _MINUS_ZERO = re.compile(rb"-0(?![0-9.eE])")
 _LONE_SURROGATE = "a lone surrogate"
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _MARK = "\ud800"  # in no text that was parsed
 _MARKED = re.compile(f'"{_MARK}([-+.0-9eE]+)"')
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -128,7 +129,7 @@ def _refuse_depth(value: Any) -> None:
 
 
 def _refuse_lone_surrogate(value: Json) -> None:
-    if _SURROGATE.search(_UNMARKED.encode(value)):
+    if not is_unicode(_UNMARKED.encode(value)):
         raise ValueError(_LONE_SURROGATE)
 
 

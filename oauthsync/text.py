@@ -50,6 +50,19 @@ def listed(items: Sequence[object], limit: int = 5) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
+def is_unicode(text: str) -> bool:
+    """Whether it can be written as UTF-8.
+
+    A lone surrogate cannot: JSON can escape one, and bytes of a command line or of a variable that
+    are not UTF-8 reach Python as such.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_seen(character: str) -> bool:
     return character.isprintable() or character in _SHOWN
 

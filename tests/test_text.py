@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauthsync.text import count_of, inline, json_line, listed, visible
+from oauthsync.text import count_of, inline, is_unicode, json_line, listed, visible
 
 ANY = st.text(st.characters(categories=None) | st.sampled_from("\x1b\x9b\u202e\u2066\u200b\n\x7f"))
 
@@ -82,3 +82,10 @@ def test_counts_agree_with_their_nouns() -> None:
 def test_items_beyond_the_limit_are_counted() -> None:
     assert listed(["a", "b", "c"], 3) == "a, b, c"
     assert listed([1, 2, 3, 4, 5], 3) == "1, 2, 3 and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_text"), [("", True), ("é名👩\0", True), ("\ud800", False), ("a\udcff", False)]
+)
+def test_a_lone_surrogate_is_no_unicode(text: str, is_text: bool) -> None:
+    assert is_unicode(text) == is_text
