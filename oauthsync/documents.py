@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 from oauthsync.strictjson import Json
 
 if TYPE_CHECKING:
+    from oauthsync.entries import Entry
     from oauthsync.missing import MissingApp
     from oauthsync.plan import Plan
     from oauthsync.profiles import Difference, Profile
     from oauthsync.restore import Carried
     from oauthsync.runs import Run, Step
-    from oauthsync.sidecar import Entry
     from oauthsync.snapshots import Listing, LogEntry, Snapshot
     from oauthsync.undo import UndoPlan
 

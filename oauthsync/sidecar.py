@@ -24,14 +24,7 @@ from typing import TypeVar
 from oauthsync import age, files
 from oauthsync.entries import Entry, Secrets, UnknownVersionError, dump_document, parse_document
 from oauthsync.errors import FileError, SidecarError, UsageError
-from oauthsync.keys import (
-    IdentityKey,
-    Key,
-    KeyPair,
-    PassphraseKey,
-    check_passphrase,
-    parse_identity_file,
-)
+from oauthsync.keys import IdentityKey, Key, KeyPair, PassphraseKey, check_passphrase
 
 __all__ = [
     "Entry",
@@ -40,9 +33,7 @@ __all__ = [
     "PassphraseKey",
     "Saved",
     "Secrets",
-    "check_passphrase",
     "load",
-    "parse_identity_file",
     "rekey",
     "sealed_with_passphrase",
     "update",

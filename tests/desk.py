@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from oauthsync.keys import IdentityKey, parse_identity_file
 from oauthsync.sandbox import Sandbox, StoredProfile
-from oauthsync.sidecar import IdentityKey, parse_identity_file
 from tests.everyday import Called, call, file_secret
 
 DEV, PROD = "dev-token-canary", "prod-token-canary"

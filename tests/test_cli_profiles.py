@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from oauthsync import age, sidecar
+from oauthsync.keys import parse_identity_file
 from oauthsync.sandbox import Fault, Sandbox, SandboxWorkspace
 from tests.everyday import SECRET, TOKEN, call, configure, converse, file_secret, identity, isolate
 
@@ -134,7 +135,7 @@ def test_create_files_a_typed_secret_before_it_is_sent(
     )
     assert code == 1, shown
     assert not workspace.profiles
-    key = sidecar.IdentityKey(sidecar.parse_identity_file((folder / "key.txt").read_bytes()))
+    key = sidecar.IdentityKey(parse_identity_file((folder / "key.txt").read_bytes()))
     entry = sidecar.load(folder / "secrets.age", key).get("slack", "bee")
     assert entry is not None
     assert entry.client_secret.reveal() == "typed-secret"
@@ -156,7 +157,7 @@ def test_create_files_a_typed_secret_before_it_is_sent(
 def test_create_warns_of_whom_a_typed_secret_is_sealed_to_beside_the_configured_ones(
     folder: Path, sandbox: Sandbox
 ) -> None:
-    key = sidecar.IdentityKey(sidecar.parse_identity_file((folder / "key.txt").read_bytes()))
+    key = sidecar.IdentityKey(parse_identity_file((folder / "key.txt").read_bytes()))
     own, stranger = key.identities[0].recipient, age.generate_identity().recipient
     sidecar.rekey(folder / "secrets.age", key, [str(own), str(stranger)])
     secrets = f'[secrets]\nidentity = "key.txt"\nrecipients = ["{own}"]\n'

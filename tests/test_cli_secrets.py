@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from oauthsync import age, sidecar
+from oauthsync.keys import parse_identity_file
 from oauthsync.secret import Secret
 from tests.desk import DEV, PASSPHRASE, Desk
 from tests.everyday import SECRET, converse
@@ -463,7 +464,7 @@ def test_keygen_writes_an_identity_and_prints_its_recipient(desk: Desk, pq: bool
     recipient = called.out.strip()
     assert recipient.startswith("age1pq1" if pq else "age1")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    [identity] = sidecar.parse_identity_file(file.read_bytes())
+    [identity] = parse_identity_file(file.read_bytes())
     assert str(identity.recipient) == recipient
     assert identity.text.reveal() not in called.out + called.err
     called = desk.refused("secrets", "keygen", "-o", str(file))

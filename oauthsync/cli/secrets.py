@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from oauthsync.backup import Backup
+    from oauthsync.entries import Entry
     from oauthsync.missing import MissingApp
     from oauthsync.secret import Secret
-    from oauthsync.sidecar import Entry, Saved
+    from oauthsync.sidecar import Saved
     from oauthsync.strictjson import Json
 
 TOKEN_PROVIDERS = ("slack",)
@@ -408,7 +409,7 @@ def entry_of(
 ) -> "Entry":
     """What is filed for an app now."""
     from oauthsync.clock import timestamp
-    from oauthsync.sidecar import Entry
+    from oauthsync.entries import Entry
 
     return Entry(provider, client_id, secret, token, timestamp(backup.clock.now()))
 
