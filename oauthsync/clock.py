@@ -7,6 +7,8 @@ from typing import Protocol
 
 from oauthsync.interrupts import wait_for
 
+_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
 
 class Clock(Protocol):
     """The time, and a way to let it pass."""
@@ -50,4 +52,12 @@ class SystemClock:
 
 def timestamp(seconds: float) -> str:
     """Seconds since the epoch as `2026-11-23T10:00:00Z`."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(seconds, UTC).strftime(_FORMAT)
+
+
+def moment(text: str) -> float | None:
+    """Seconds since the epoch of a time like `2026-11-23T10:00:00Z`; None where it is none."""
+    try:
+        return datetime.strptime(text, _FORMAT).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None

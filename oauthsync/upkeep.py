@@ -3,11 +3,11 @@
 import os
 import shlex
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from oauthsync import age, files, keys, sidecar
 from oauthsync.backup import Backup
+from oauthsync.clock import moment
 from oauthsync.database import reading
 from oauthsync.diagnosis import Check
 from oauthsync.errors import StoreError
@@ -71,10 +71,12 @@ def _check_exports(names: Sequence[str], snapshots: Sequence[Snapshot], now: flo
 
 
 def _seconds(snapshot: Snapshot) -> float:
-    try:
-        return datetime.fromisoformat(snapshot.taken_at).timestamp()
-    except ValueError as error:
-        raise StoreError(f"the time of snapshot {snapshot.id} does not parse") from error
+    if (seconds := moment(snapshot.taken_at)) is None:
+        raise StoreError(
+            f"snapshot {snapshot.id} was altered or damaged: its time does not parse",
+            hint="restore the database from a copy",
+        )
+    return seconds
 
 
 def _check_runs(backup: Backup) -> Check:

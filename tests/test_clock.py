@@ -5,12 +5,18 @@ import time
 
 import pytest
 
-from oauthsync.clock import SleepInterruptedError, SystemClock, timestamp
+from oauthsync.clock import SleepInterruptedError, SystemClock, moment, timestamp
 from tests.clock import FakeClock
 
 
 def test_a_timestamp_is_utc_to_the_second() -> None:
     assert timestamp(1_795_428_000.9) == "2026-11-23T10:00:00Z"
+
+
+def test_a_timestamp_is_read_again_and_nothing_else_is() -> None:
+    assert moment("2026-11-23T10:00:00Z") == 1_795_428_000
+    for text in ("", "2026-11-23", "2026-11-23T10:00:00", "2026-11-31T10:00:00Z"):
+        assert moment(text) is None
 
 
 def test_interrupting_wakes_a_sleeper_of_another_thread_and_every_later_one() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from oauthsync.clock import moment
 from oauthsync.report.facts import Facts, FiledSecret, Repoint, RunFacts, Sidecar
 from oauthsync.report.markup import Content, Markup, element, join
 from oauthsync.report.parts import (
@@ -9,7 +10,6 @@ from oauthsync.report.parts import (
     age,
     code,
     folded,
-    moment,
     name,
     section,
     when,

@@ -1,10 +1,9 @@
 """What the page's sections are made of: tables, names, quantities and times."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import islice
 
-from oauthsync.clock import timestamp
+from oauthsync.clock import moment, timestamp
 from oauthsync.report.markup import Content, Markup, element
 from oauthsync.text import count_of
 
@@ -101,14 +100,6 @@ def clipped(text: str, limit: int = CLIP) -> str:
 
 
 # --- times --------------------------------------------------------------------------------------
-
-
-def moment(text: str) -> float | None:
-    """Seconds since the epoch of a time like `2026-11-23T10:00:00Z`; None where it is none."""
-    try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return None
 
 
 def when(text: str) -> Markup:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
+from oauthsync.clock import moment
 from oauthsync.missing import MissingApp
 from oauthsync.profiles import Change, Difference, Profile
 from oauthsync.report.chart import Point, Span, draw
@@ -15,7 +16,6 @@ from oauthsync.report.parts import (
     command,
     day,
     folded,
-    moment,
     name,
     section,
     when,
