@@ -116,7 +116,7 @@ def check_sidecar(backup: Backup, *, may_ask: bool) -> Iterator[Check]:
         return
     secrets = backup.sidecar.secrets()
     wanted = {str(age.parse_recipient(text)) for text in backup.config.recipients}
-    if strangers := backup.sidecar.strangers():
+    if strangers := sorted(set(secrets.recipients) - wanted) if wanted else ():
         yield Check(
             "sidecar",
             "warning",
