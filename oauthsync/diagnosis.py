@@ -23,7 +23,7 @@ from oauthsync.errors import (
     RefusedError,
     UnknownOutcomeError,
 )
-from oauthsync.profiles import Profile, is_id
+from oauthsync.profiles import Profile, is_id, workspace_id
 from oauthsync.snapshots import Snapshot
 from oauthsync.strictjson import Json
 
@@ -226,9 +226,8 @@ def _identity(answers: Answers, known: Snapshot | None) -> Check:
 def _user_id(answers: Answers) -> int | None:
     """The id of the workspace, where its profiles agree on one, or `users/me` tells it."""
     profiles = answers.listed.profiles if isinstance(answers.listed, Page) else ()
-    ids = {profile.user_id for profile in profiles}
-    if len(ids) == 1:
-        return ids.pop()
+    if (agreed := workspace_id(profiles)) is not None:
+        return agreed
     told = answers.me.get("id") if isinstance(answers.me, Mapping) else None
     return told if is_id(told) else None
 

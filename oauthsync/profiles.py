@@ -152,6 +152,12 @@ def is_id(value: Json) -> TypeGuard[int]:
     return type(value) is int and 0 < value <= MAX_ID
 
 
+def workspace_id(profiles: Iterable[Profile]) -> int | None:
+    """The id of the workspace that all these profiles are of, where they agree on one."""
+    ids = {profile.user_id for profile in profiles}
+    return ids.pop() if len(ids) == 1 else None
+
+
 def _without_secrets(data: dict[str, Json]) -> dict[str, Json]:
     return {name: value for name, value in data.items() if name not in SECRET_FIELDS}
 

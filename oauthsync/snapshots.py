@@ -75,8 +75,7 @@ class Listing:
     @property
     def user_id(self) -> int | None:
         """The workspace's own id, where its profiles agree on one."""
-        ids = {profile.user_id for profile in self.profiles}
-        return ids.pop() if len(ids) == 1 else None
+        return profiles.workspace_id(self.profiles)
 
     @property
     def identity(self) -> Identity:
@@ -170,17 +169,13 @@ class Snapshots:
 
     def newest(self, workspace: str) -> Snapshot | None:
         """The newest snapshot of a workspace, of whichever kind."""
-        found = self._select("WHERE w.name = ? ORDER BY s.id DESC LIMIT 1", workspace)
-        return found[0] if found else None
+        return self._newest("w.name = ?", workspace)
 
     def export_before(self, snapshot: Snapshot) -> Snapshot | None:
         """The newest export of a snapshot's workspace that is older than it."""
-        found = self._select(
-            "WHERE w.name = ? AND s.kind = 'export' AND s.id < ? ORDER BY s.id DESC LIMIT 1",
-            snapshot.workspace,
-            snapshot.id,
+        return self._newest(
+            "w.name = ? AND s.kind = 'export' AND s.id < ?", snapshot.workspace, snapshot.id
         )
-        return found[0] if found else None
 
     def find(self, selector: str, workspace: str | None = None) -> Snapshot:
         """The snapshot that an id, `latest`, `latest~N` or a date (UTC) selects.
@@ -298,6 +293,10 @@ class Snapshots:
         if (len(found), digest) != (snapshot.profiles, snapshot.digest):
             raise versions.altered(f"snapshot {snapshot.id}")
         return found
+
+    def _newest(self, condition: str, *parameters: object) -> Snapshot | None:
+        found = self._select(f"WHERE {condition} ORDER BY s.id DESC LIMIT 1", *parameters)
+        return found[0] if found else None
 
     def _select(self, where: str, *parameters: object) -> list[Snapshot]:
         with reading(self._database) as connection:

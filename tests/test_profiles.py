@@ -246,3 +246,13 @@ def test_a_profile_takes_less_than_a_kilobyte_whatever_it_was_asked() -> None:
         tracemalloc.stop()
     assert all(asked)
     assert taken / len(kept) < 1000
+
+
+@pytest.mark.parametrize(
+    ("ids", "agreed"), [([], None), ([5, 5], 5), ([5, 6], None), ([5, None], None), ([None], None)]
+)
+def test_a_workspace_has_the_id_on_which_its_profiles_agree(
+    ids: list[int | None], agreed: int | None
+) -> None:
+    found = [profile(number, user_id=user_id) for number, user_id in enumerate(ids, 1)]
+    assert profiles.workspace_id(found) == agreed
