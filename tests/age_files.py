@@ -25,8 +25,13 @@ PLAINTEXT = b"the client secret"
 FILE_KEY = bytes(range(16))
 
 
+def recipient_of(identity: age.Identity) -> age.Recipient:
+    """What seals for an identity; a passphrase does it itself."""
+    return identity if isinstance(identity, age.Passphrase) else identity.recipient
+
+
 def sealed(identity: age.Identity = IDENTITY, *, armor: bool = False) -> bytes:
-    return age.encrypt(PLAINTEXT, [identity.recipient], armor=armor)
+    return age.encrypt(PLAINTEXT, [recipient_of(identity)], armor=armor)
 
 
 def forged(*stanzas: Stanza) -> bytes:
@@ -36,7 +41,7 @@ def forged(*stanzas: Stanza) -> bytes:
 
 def edited(identity: age.Identity, **changes: object) -> bytes:
     """A file whose one stanza is not as its recipient wrote it."""
-    stanza = identity.recipient.wrap(FILE_KEY)
+    stanza = recipient_of(identity).wrap(FILE_KEY)
     parts = {"type": stanza.type, "arguments": stanza.arguments, "body": stanza.body}
     return forged(Stanza(**{**parts, **changes}))  # type: ignore[arg-type]
 

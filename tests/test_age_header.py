@@ -23,6 +23,7 @@ from tests.age_files import (
     edited,
     forged,
     loosened,
+    recipient_of,
     refuses,
     sealed,
 )
@@ -96,7 +97,7 @@ def test_base64_that_is_not_canonical_is_refused(
 
 @pytest.mark.parametrize("identity", KEYS)
 def test_a_stanza_that_is_not_as_its_type_has_it_is_refused(identity: age.Identity) -> None:
-    stanza = identity.recipient.wrap(FILE_KEY)
+    stanza = recipient_of(identity).wrap(FILE_KEY)
     assert age.decrypt(forged(stanza), [identity]) == PLAINTEXT
     first, *rest = stanza.arguments
     for arguments in [(), (first, *rest, "x"), ("", *rest), (first + "AAAA", *rest), ("x", *rest)]:

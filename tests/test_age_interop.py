@@ -9,6 +9,7 @@ import pyrage  # type: ignore[import-untyped]
 import pytest
 
 from oauthsync import age
+from oauthsync.keys import KeyPair
 
 PLAINTEXT = b"the client secret"
 LONG = PLAINTEXT * 5000  # two chunks
@@ -42,7 +43,7 @@ def age_version() -> tuple[int, ...]:
 
 
 @pytest.fixture(params=[False, True], ids=["x25519", "hybrid"])
-def keys(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[age.Identity, Path]:
+def keys(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[KeyPair, Path]:
     """An identity, and the file that age reads it from."""
     if request.param and age_version() < (1, 3):
         pytest.skip("age has post-quantum keys since 1.3")
@@ -79,9 +80,7 @@ def test_a_file_that_pyrage_sealed_with_a_passphrase_opens() -> None:
 
 @needs_age
 @pytest.mark.parametrize("armor", [True, False])
-def test_the_age_command_opens_what_is_sealed_here(
-    keys: tuple[age.Identity, Path], armor: bool
-) -> None:
+def test_the_age_command_opens_what_is_sealed_here(keys: tuple[KeyPair, Path], armor: bool) -> None:
     identity, path = keys
     sealed = age.encrypt(LONG, [identity.recipient], armor=armor)
     assert run_age("-d", "-i", str(path), data=sealed) == LONG
@@ -89,9 +88,7 @@ def test_the_age_command_opens_what_is_sealed_here(
 
 @needs_age
 @pytest.mark.parametrize("flags", [[], ["-a"]], ids=["binary", "armor"])
-def test_what_the_age_command_seals_opens(
-    keys: tuple[age.Identity, Path], flags: list[str]
-) -> None:
+def test_what_the_age_command_seals_opens(keys: tuple[KeyPair, Path], flags: list[str]) -> None:
     identity, _ = keys
     sealed = run_age(*flags, "-r", str(identity.recipient), data=LONG)
     assert age.decrypt(sealed, [identity]) == LONG

@@ -15,7 +15,7 @@ from oauthsync.age.keys import MAX_TEXT
 from oauthsync.age.x25519 import X25519Identity
 from oauthsync.errors import SidecarError
 from oauthsync.secret import Secret
-from tests.age_files import HYBRID, IDENTITY, PASSPHRASE, PLAINTEXT, sealed
+from tests.age_files import HYBRID, IDENTITY, PASSPHRASE, PLAINTEXT, recipient_of, sealed
 from tests.leaks import shown
 
 # Both key pairs are the specification's examples; the post-quantum recipient is 1959 characters.
@@ -46,12 +46,11 @@ def test_a_generated_identity_is_new_and_survives_its_text(pq: bool) -> None:
     assert identity.text != other.text
     assert identity.recipient != other.recipient
     assert identity.text.reveal().startswith("AGE-SECRET-KEY-PQ-1" if pq else "AGE-SECRET-KEY-1")
-    for text in (identity.text, identity.text.reveal()):
-        again = age.parse_identity(text)
-        assert again.text == identity.text
-        assert again.recipient == identity.recipient
-        data = age.encrypt(PLAINTEXT, [age.parse_recipient(str(identity.recipient))])
-        assert age.decrypt(data, [again]) == PLAINTEXT
+    again = age.parse_identity(identity.text.reveal())
+    assert again.text == identity.text
+    assert again.recipient == identity.recipient
+    data = age.encrypt(PLAINTEXT, [age.parse_recipient(str(identity.recipient))])
+    assert age.decrypt(data, [again]) == PLAINTEXT
 
 
 @given(st.binary(min_size=32, max_size=32))
@@ -182,7 +181,7 @@ def test_a_key_does_not_show_itself() -> None:
         (HYBRID, "XX76JRAL"),
         (PASSPHRASE, "correct horse"),
     ]:
-        for text in (repr(key), str(key), f"{key}", f"{[key]}", repr(key.recipient)):
+        for text in (repr(key), str(key), f"{key}", f"{[key]}", repr(recipient_of(key))):
             assert hidden not in text
         assert "(…)" in repr(key)
         assert not hasattr(key, "__dict__")

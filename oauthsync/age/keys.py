@@ -12,7 +12,6 @@ from oauthsync.age.hybrid import HybridIdentity, HybridRecipient
 from oauthsync.age.primitives import KEY_LENGTH
 from oauthsync.age.scrypt import Passphrase
 from oauthsync.age.x25519 import X25519Identity, X25519Recipient
-from oauthsync.secret import Secret
 
 Identity: TypeAlias = X25519Identity | HybridIdentity | Passphrase
 Recipient: TypeAlias = X25519Recipient | HybridRecipient | Passphrase
@@ -30,10 +29,9 @@ def generate_identity(*, pq: bool = False) -> X25519Identity | HybridIdentity:
     return HybridIdentity(seed) if pq else X25519Identity(seed)
 
 
-def parse_identity(text: str | Secret) -> X25519Identity | HybridIdentity:
+def parse_identity(text: str) -> X25519Identity | HybridIdentity:
     """A private key from `AGE-SECRET-KEY-1…` or `AGE-SECRET-KEY-PQ-1…`. Raises KeyFormatError."""
-    revealed = text.reveal() if isinstance(text, Secret) else text
-    prefix, seed = _decode(revealed, "identity", _IDENTITY)
+    prefix, seed = _decode(text, "identity", _IDENTITY)
     if prefix == x25519.IDENTITY_PREFIX:
         return X25519Identity(seed)
     if prefix == hybrid.IDENTITY_PREFIX:

@@ -45,11 +45,6 @@ class Passphrase:
     def __repr__(self) -> str:
         return "Passphrase(…)"
 
-    @property
-    def recipient(self) -> "Passphrase":
-        """Itself: what decrypts is what encrypts."""
-        return self
-
     def wrap(self, file_key: bytes) -> Stanza:
         """The file key, for this passphrase."""
         salt = os.urandom(_SALT_LENGTH)
