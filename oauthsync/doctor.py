@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,8 +17,8 @@ from oauthsync.api import Api, Page
 from oauthsync.backup import Backup
 from oauthsync.config import Config, Workspace
 from oauthsync.diagnosis import Answers, Check, check_clock, failed, judge, unasked
-from oauthsync.errors import ApiError, OauthsyncError, StoreError, UsageError
-from oauthsync.permissions import check_files
+from oauthsync.errors import ApiError, OauthsyncError, StoreError
+from oauthsync.permissions import check_files, key_file
 from oauthsync.quota import Quota, Slot
 from oauthsync.secrets_file import is_for_secrets
 from oauthsync.snapshots import Snapshot
@@ -99,10 +98,8 @@ def _names(config: Config, name: str | None) -> Sequence[str]:
 
 def _check_plain_secrets(config: Config) -> Iterator[Check]:
     """A check for each file that lies in the folder and gets copied with it, in the clear."""
-    key = None
-    with suppress(UsageError):  # the sidecar's own check says so
-        if (unlock := config.unlock()) and unlock.file:
-            key = os.path.realpath(unlock.file)  # it has a check of its own
+    # It has a check of its own.
+    key = os.path.realpath(file) if (file := key_file(config)) else None
     for path in sorted(each for each in config.folder.glob("*") if each.is_file()):
         head = _head(path)
         if path.suffix.lower() in _TABLES and is_for_secrets(head):

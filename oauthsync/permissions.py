@@ -33,11 +33,18 @@ def _private(config: Config) -> Iterator[Path]:
     yield from sorted({Path(os.path.realpath(path)) for path in _named(config)})
 
 
+def key_file(config: Config) -> Path | None:
+    """The file that opens the sidecar, where a setting names one."""
+    with suppress(UsageError):  # the sidecar's own check says so
+        if unlock := config.unlock():
+            return unlock.file
+    return None
+
+
 def _named(config: Config) -> Iterator[Path]:
     """The files that settings name, and that hold a token, a passphrase or an identity."""
-    with suppress(UsageError):  # the sidecar's own check says so
-        if (unlock := config.unlock()) and unlock.file:
-            yield unlock.file
+    if file := key_file(config):
+        yield file
     sources = [workspace.source for workspace in config.workspaces.values()]
     yield from (source.path for source in sources if isinstance(source, FromFile))
 
