@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from oauthsync.render import MARKS, summary, to_choose_again
+from oauthsync.render import MARKS, ids_of, summary, to_choose_again
 from oauthsync.text import inline
 
 if TYPE_CHECKING:
@@ -70,16 +70,13 @@ def _folded(lines: Sequence[str], count: int, what: str) -> list[str]:
 
 
 def _step(step: "Step") -> str:
-    ids = str(step.source_id)
-    if step.target_id not in (None, step.source_id):
-        ids += f" → {step.target_id}"
     return _row(
         (
             f"{code(MARKS[step.action].symbol)} {step.action}",
             code(step.provider),
             _changed(step.wanted.source.name, step.name),
             _changed(step.wanted.source.client_id, step.client_id),
-            ids,
+            ids_of(step),
             code(step.reason),
         )
     )

@@ -390,11 +390,15 @@ def _heading(prepared: "Prepared") -> str:
     )
 
 
+def ids_of(step: "Step") -> str:
+    """A step's id in the source, and the one in the target where it has another there."""
+    if step.target_id in (None, step.source_id):
+        return str(step.source_id)
+    return f"{step.source_id} → {step.target_id}"
+
+
 def _step_line(step: "Step") -> Line:
-    ids = f"id {step.source_id}"
-    if step.target_id not in (None, step.source_id):
-        ids += f" → {step.target_id}"
-    head = (inline(step.name), ids)
+    head = (inline(step.name), f"id {ids_of(step)}")
     if step.action == "blocked":
         # Its reason is what a person has to act on: a line of its own is never shortened.
         return Line(step.provider, step.action, (*head, ""), (inline(step.reason),))
