@@ -15,7 +15,7 @@ import pytest
 
 from oauthsync import age, sidecar
 from oauthsync.cli import cli
-from oauthsync.cli.common import run
+from oauthsync.cli.run import run
 from oauthsync.secret import Secret
 
 TOKEN = "token-canary"

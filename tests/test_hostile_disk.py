@@ -18,7 +18,7 @@ import pytest
 
 from oauthsync import database
 from oauthsync.cli import cli
-from oauthsync.cli.common import run
+from oauthsync.cli.run import run
 from oauthsync.sandbox import Request
 from tests.desk import DEV, Desk
 from tests.store import in_child
@@ -182,7 +182,7 @@ def test_a_full_file_system(left: int, line: str, desk: Desk) -> None:
 SEVERAL = """
 import contextlib, io, json, sys
 from oauthsync.cli import cli
-from oauthsync.cli.common import run
+from oauthsync.cli.run import run
 told = []
 sys.stdout = io.StringIO()
 for line in sys.argv[1:]:

@@ -136,7 +136,7 @@ def test_no_package_imports_itself_in_a_circle() -> None:
 
 HEAVY = {"cryptography", "requests", "urllib3", "tenacity", "rich", "sqlite_utils", "sqlite3"}
 LOADS = (
-    "import json, sys; from oauthsync.cli import cli; from oauthsync.cli.common import run;"
+    "import json, sys; from oauthsync.cli import cli; from oauthsync.cli.run import run;"
     " calls = json.loads(sys.argv[1]); codes = [run(cli, call) for call in calls];"
     " print(json.dumps([codes, sorted({name.split('.')[0] for name in sys.modules})]))"
 )

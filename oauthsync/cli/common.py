@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import click
 
 from oauthsync.cli.run import Called
-from oauthsync.cli.run import run as run  # for whoever calls a command in its own process
 from oauthsync.cli.session import Session as Session
 from oauthsync.errors import IncompleteError, OauthsyncError, UsageError
 
@@ -17,6 +16,8 @@ EXIT_DIFFERENT = 4
 EXIT_INCOMPLETE = IncompleteError.exit_code
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before writing.")
 
 
 def complete_workspace(ctx: click.Context, _param: object, incomplete: str) -> list[str]:

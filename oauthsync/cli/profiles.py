@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oauthsync.cli.common import Session, common_options, complete_workspace
+from oauthsync.cli.common import Session, common_options, complete_workspace, yes_option
 from oauthsync.errors import IncompleteError, OauthsyncError, RefusedError
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ of_workspace = click.option(
     shell_complete=complete_workspace,
 )
 profile_id = click.argument("profile_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before writing.")
 
 
 @click.group("profiles")

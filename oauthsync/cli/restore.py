@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oauthsync.cli.common import Session, common_options, complete_snapshot
+from oauthsync.cli.common import Session, common_options, complete_snapshot, yes_option
 from oauthsync.cli.plan import (
     how_to_unblock,
     make_plan,
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from oauthsync.undo import UndoPlan
 
     Prepare = Callable[[Writing], Prepared]
-
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before writing.")
 
 
 @click.command("import")
