@@ -98,7 +98,7 @@ class _StaleError(Exception):
 class Importer:
     """Carries out runs of one target, for whoever holds its lock."""
 
-    def __init__(self, target: Target, secrets: SecretLookup, *, width: int = WIDTH) -> None:
+    def __init__(self, target: Target, secrets: SecretLookup, *, width: int) -> None:
         self._target = target
         self._api = target.api
         self._clock = target.api.clock

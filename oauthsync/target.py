@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from oauthsync import settling
 from oauthsync.api import Api
 from oauthsync.errors import StoreError
-from oauthsync.events import Listener, Waiting, ignore
+from oauthsync.events import Listener, Waiting
 from oauthsync.exporter import identify, read_listing
 from oauthsync.journal import Journal
 from oauthsync.profiles import Profile
 from oauthsync.runs import Ending, OpenCall, Run
 from oauthsync.snapshots import Listing, Snapshots
-from oauthsync.steady import Moment, Steady, steady
+from oauthsync.steady import Moment, Steady
 
 GRACE = 5.0
 """Seconds beyond the server's own timeout until a call is over: for its way to the server."""
@@ -37,8 +37,8 @@ class Target:
         journal: Journal,
         snapshots: Snapshots,
         *,
-        listener: Listener = ignore,
-        steady: Steady = steady,
+        listener: Listener,
+        steady: Steady,
     ) -> None:
         self.api = api
         self.journal = journal
