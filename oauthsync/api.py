@@ -170,7 +170,17 @@ class Api:
 
     def get(self, profile_id: int) -> Profile:
         """One profile; RefusedError with status 404 where there is none."""
-        return self._read(f"{_PROFILES}/{profile_id}", answers.profile)
+
+        def understand(content: bytes) -> Profile:
+            profile = answers.profile(content)
+            if profile.id != profile_id:
+                raise UnknownOutcomeError(
+                    f"the API was asked for profile {profile_id}, and answered with another one",
+                    hint="try again; if it stays so, something between mixes up answers",
+                )
+            return profile
+
+        return self._read(f"{_PROFILES}/{profile_id}", understand)
 
     def identity(self) -> dict[str, Json]:
         """The workspace as `GET /api/users/me` describes it: `id`, `name` and more.

@@ -36,6 +36,9 @@ FLEET_WIDTH = 100
 """Workspaces that are read side by side: nearly all of the time each waits, for its quota or an
 answer. Against one, 100 of 300 profiles each cost the CPU time of their requests and 60 MB."""
 
+FLEET_READERS = 300
+"""Threads that they share for their pages: a container may allow no more than some hundreds."""
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -221,12 +224,13 @@ class Backup:
         check_identity(snapshot.workspace, snapshot.identity, listing.identity)
         return listing
 
-    def read(self, api: "Api") -> "Listing":
-        """As `live`, through an open API."""
-        from oauthsync.exporter import read_listing
+    def read(self, api: "Api", *, share: int = 1) -> "Listing":
+        """As `live`, through an open API; `share` workspaces are read side by side."""
+        from oauthsync.exporter import WIDTH, read_listing
 
         expected = self.expected[api.workspace] = self._last_count(api.workspace)
-        return read_listing(api, expected=expected, listener=self.listener)
+        width = min(WIDTH, max(FLEET_READERS // share, 1))
+        return read_listing(api, expected=expected, listener=self.listener, width=width)
 
     def _last_count(self, workspace: str) -> int:
         """How many profiles the workspace had when it was last looked at."""
@@ -247,17 +251,18 @@ class Backup:
             self.database()  # one that cannot be used is told before anything is read
         # Who waits for a quota is woken by Ctrl-C, and who waits for an answer is not waited for.
         with readers(FLEET_WIDTH, "export", self.clock.interrupt) as pool:
-            exports = [pool.submit(self._export, each) for each in workspaces]
+            share = min(len(workspaces), FLEET_WIDTH)
+            exports = [pool.submit(self._export, each, share) for each in workspaces]
             for export in as_completed(exports):
                 yield export.result()
 
-    def _export(self, workspace: Workspace) -> Exported | Failed:
+    def _export(self, workspace: Workspace, share: int) -> Exported | Failed:
         from oauthsync.exporter import identify
 
         # Stored by the thread that read it: no more listings are in memory than there are threads.
         try:
             with self.api(workspace) as api:
-                listing = self.read(api)
+                listing = self.read(api, share=share)
                 snapshots = self.snapshots(create=True)
                 identify(api, listing, snapshots)
             snapshot, difference = snapshots.add(listing, "export")

@@ -67,7 +67,8 @@ ORDER BY v.first_snapshot
 class SnapshotCheck:
     """Whether a snapshot is whole, and how many of its profiles could be restored today.
 
-    `restorable` counts the profiles whose app's secret is known, `missing` the others.
+    `restorable` counts the profiles whose app's secret is known, `missing` the others. Nothing can
+    be restored of a snapshot that does not match its digest.
     """
 
     id: int
@@ -247,8 +248,9 @@ class _Replay:
         is_whole = (len(held.versions), held.digest) == (count, digest)
         if not is_whole:
             self.problems.append(f"snapshot {snapshot}: its profiles do not match its digest")
-        missing = len(held.versions) - held.restorable
-        return SnapshotCheck(snapshot, is_whole and held.are_sound, held.restorable, missing)
+        restorable = held.restorable if is_whole else 0  # no plan is made from it
+        missing = len(held.versions) - restorable
+        return SnapshotCheck(snapshot, is_whole and held.are_sound, restorable, missing)
 
     def _examine(
         self, snapshot: int, profile_id: int, end: int | None, document: bytes, columns: Columns

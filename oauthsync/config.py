@@ -137,7 +137,7 @@ class Config:
         if found and self.defines_workspaces:
             return found
         profile = self._vendor_profile(wanted)
-        if found and profile:
+        if found and profile and name is not None:
             raise UsageError(
                 f"{wanted!r} is both the workspace of {_TOKEN_VARIABLE} and {_HOST_VARIABLE} and a "
                 "profile of the workato CLI",

@@ -58,14 +58,16 @@ class _Reading:
         )
 
 
-def read_listing(api: Api, *, expected: int = 0, listener: Listener = ignore) -> Listing:
-    """All profiles of a workspace.
+def read_listing(
+    api: Api, *, expected: int = 0, listener: Listener = ignore, width: int = WIDTH
+) -> Listing:
+    """All profiles of a workspace, by at most `width` threads.
 
     `expected` is how many there probably are: that many are fetched side by side from the start.
     Raises ApiError where the API fails or five readings did not agree, and SleepInterruptedError
     where the API's clock was interrupted; Ctrl-C interrupts it.
     """
-    with readers(WIDTH, "page", api.clock.interrupt) as pool, held():
+    with readers(width, "page", api.clock.interrupt) as pool, held():
         return _read_until_agreed(api, pool, expected, listener)
 
 

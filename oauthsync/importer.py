@@ -67,6 +67,8 @@ MAX_STALLED = 4
 """Rounds in a row in which no step came to its end; then those that are left are given up."""
 
 
+NO_ANSWER = f"the API gave no usable answer in {MAX_STALLED} rounds, and did not do it"
+
 SecretLookup = Callable[[str, str], Entry | None]
 """The secrets filed under exactly this provider and client id."""
 
@@ -191,7 +193,8 @@ class Importer:
 
     def _give_up(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            error = f"the API gave no usable answer in {MAX_STALLED} rounds, and did not do it"
+            last = self._journal.last_detail(step)
+            error = f"{NO_ANSWER}{f'; at last: {last}' if last else ''}"
             self._journal.end_step(step, Ending("failed", error=error))
 
     def _do_all(self, steps: Sequence[Step], patience: int, total: int) -> None:

@@ -193,6 +193,16 @@ class Journal:
             rows = connection.execute(_STEPS + "WHERE run_id = ? ORDER BY position", (run_id,))
             return [_step(row) for row in rows]
 
+    def last_detail(self, step: Step) -> str | None:
+        """Why the last call of a step that says so did not do it, or may not have."""
+        with reading(self._database) as connection:
+            row = connection.execute(
+                "SELECT detail FROM calls WHERE step_id = ? AND detail IS NOT NULL"
+                " ORDER BY id DESC LIMIT 1",
+                (step.id,),
+            ).fetchone()
+        return None if row is None else str(row[0])
+
     def open_calls(
         self, target: str, url: str | None = None, user_id: int | None = None
     ) -> list[OpenCall]:

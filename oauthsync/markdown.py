@@ -53,7 +53,7 @@ def _cautions(cautions: Sequence[str]) -> list[str]:
     if not cautions:
         return []
     told = [f"- {code(caution)}" for caution in cautions]
-    return ["", "**To be confirmed with `--yes`:**", *_folded(told, len(told), "reasons")]
+    return ["", "**Look twice:**", *_folded(told, len(told), "reasons")]
 
 
 def _table(steps: Sequence["Step"]) -> list[str]:

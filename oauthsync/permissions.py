@@ -11,6 +11,7 @@ from oauthsync.diagnosis import Check
 from oauthsync.errors import UsageError
 from oauthsync.files import previous_of
 from oauthsync.sources import FromFile
+from oauthsync.vendor import token_file
 
 NAME = "files"
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -47,6 +48,7 @@ def _named(config: Config) -> Iterator[Path]:
         yield file
     sources = [workspace.source for workspace in config.workspaces.values()]
     yield from (source.path for source in sources if isinstance(source, FromFile))
+    yield token_file(config.sources.home)  # of the vendor's tool, where it is there
 
 
 def _folder(folder: Path) -> Iterator[Check]:

@@ -27,7 +27,7 @@ OnExisting = Literal["update", "skip", "fail"]
 
 MAX_UPDATED_SHARE = 0.3
 SMALL_TARGET = 10
-"""Updating more than this share of a target of more than 10 profiles takes an explicit yes."""
+"""Updating more than this share of a target of more than 10 profiles is worth a second look."""
 
 _NO_SECRET = "its client secret is missing"  # noqa: S105 - a reason, not a secret
 _DIFFERS = "differs in "
@@ -244,7 +244,7 @@ class Plan:
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """What about this plan takes an explicit yes."""
+        """What about this plan is worth a second look."""
         updates = [step for step in self.steps if isinstance(step, Update)]
         found = []
         if self.target_size > SMALL_TARGET and len(updates) > MAX_UPDATED_SHARE * self.target_size:

@@ -10,7 +10,9 @@ import hashlib
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TypeGuard
 
@@ -63,10 +65,9 @@ class Profile:
 
     @property
     def uses(self) -> int | None:
-        """How many connections and customers use it; None where one of both is not known."""
-        if self.connections is None or self.customers is None:
-            return None
-        return self.connections + self.customers
+        """How many connections and customers use it, as far as the API tells; None: unknown."""
+        known = (self.connections or 0) + (self.customers or 0)
+        return None if not known and None in (self.connections, self.customers) else known
 
     @property
     def digest(self) -> str:
@@ -89,8 +90,7 @@ class Profile:
     @property
     def significant(self) -> str:
         """Canonical JSON of everything whose difference is a change."""
-        fields = {name: value for name, value in self.fields.items() if name not in VOLATILE}
-        return strictjson.canonical(fields)
+        return strictjson.canonical(_significant(self))
 
 
 def from_json(value: Json) -> Profile:
@@ -273,8 +273,18 @@ def differs(old: Profile, new: Profile) -> bool:
     return old.document != new.document and old.significant != new.significant
 
 
+def _significant(profile: Profile) -> dict[str, Json]:
+    """A profile's fields but for the volatile ones, with the time in one of its notations."""
+    fields = {name: value for name, value in profile.fields.items() if name not in VOLATILE}
+    created = fields.get("created_at")
+    if isinstance(created, str):
+        with suppress(ValueError, OverflowError):
+            fields["created_at"] = datetime.fromisoformat(created).astimezone(UTC).isoformat()
+    return fields
+
+
 def _flat(profile: Profile) -> dict[str, Json]:
-    flat = {name: value for name, value in profile.fields.items() if name not in VOLATILE}
+    flat = _significant(profile)
     data = flat.get("data")
     if isinstance(data, dict) and data:
         del flat["data"]

@@ -71,7 +71,7 @@ class FromProfile:
         token = token or self._from_file()
         if not token:
             raise SourceError(
-                f"{self.description} has no token in {_token_file(self.home)}, and {keyring_state}",
+                f"{self.description} has no token in {token_file(self.home)}, and {keyring_state}",
                 hint="create the profile anew with `workato profiles create`, or give the "
                 "workspace a token_env, token_file or token_command in oauthsync.toml",
             )
@@ -93,7 +93,7 @@ class FromProfile:
             return None, f"the keyring cannot be used ({type(error).__name__})"
 
     def _from_file(self) -> str | None:
-        store = _read_object(_token_file(self.home)).get(KEYRING_SERVICE)
+        store = _read_object(token_file(self.home)).get(KEYRING_SERVICE)
         token = store.get(self.profile) if isinstance(store, dict) else None
         return token if isinstance(token, str) else None
 
@@ -107,7 +107,8 @@ def _profiles_file(home: Path) -> Path:
     return home / ".workato" / "profiles"
 
 
-def _token_file(home: Path) -> Path:
+def token_file(home: Path) -> Path:
+    """Where the vendor's CLI keeps tokens that are in no keyring."""
     return home / ".workato" / "token_store.json"
 
 

@@ -119,6 +119,26 @@ def test_no_more_workspaces_are_read_at_once_than_the_width(
     assert most == [2]
 
 
+def test_a_fleet_shares_the_threads_that_read_pages(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "FLEET_READERS", 8)
+    for each in sandbox.workspaces:
+        each.fill(300)
+    most = [0]
+
+    def watch(_request: Request) -> None:
+        most[0] = max(most[0], sum(each.name.startswith("page") for each in threading.enumerate()))
+
+    with opened(folder(tmp_path, sandbox, 8)) as found:
+        exported(found)  # the next one knows how many pages there are
+        sandbox.hook = watch
+        assert all(isinstance(each, Exported) for each in exported(found))
+        assert most[0] <= 8
+        assert isinstance(next(iter(found.export([found.workspace("w0")]))), Exported)
+        assert most[0] >= 3
+
+
 def test_ctrl_c_wakes_who_waits_and_stores_nothing_of_theirs(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:

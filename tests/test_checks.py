@@ -184,6 +184,12 @@ class TestDamage:
             f" digest = '{evil.digest}' WHERE id = 1",
         )
         assert self.damaged(database) == {1, 3}
+        found = check(database, {("slack", f"client-{n:06}") for n in range(10)})
+        assert [(each.id, each.restorable > 0) for each in found.snapshots] == [
+            (3, False),
+            (2, True),
+            (1, False),
+        ]
         assert check(database).problems == (
             "snapshot 1: its profiles do not match its digest",
             "snapshot 3: its profiles do not match its digest",

@@ -71,8 +71,7 @@ def test_check_counts_what_could_be_restored_from_each_snapshot(
     ]
     assert people.out.splitlines()[1].split()[3:] == ["whole", "2", "1"]
     assert people.out.splitlines()[-1] == (
-        "1 profile without a secret in the newest exports: `oauthsync secrets missing 2` names"
-        " them; with --exit-code, it exits with 4"
+        "1 profile without a secret in the newest exports: `oauthsync secrets missing 2` names them"
     )
     assert call(capsys, "secrets", "missing", "2", "--exit-code").code == 4
 

@@ -9,6 +9,7 @@ import pytest
 from oauthsync import age, sidecar
 from oauthsync.keys import parse_identity_file
 from oauthsync.sandbox import Fault, Sandbox, SandboxWorkspace
+from tests.clock import FakeClock
 from tests.everyday import SECRET, TOKEN, call, configure, converse, file_secret, identity, isolate
 
 Capsys = pytest.CaptureFixture[str]
@@ -134,6 +135,7 @@ def test_create_files_a_typed_secret_before_it_is_sent(
         args, [("Client secret of slack bee", "typed-secret"), ("Token", "typed-token")]
     )
     assert code == 1, shown
+    assert f"to create B in dev ({sandbox.url}):" in shown
     assert not workspace.profiles
     key = sidecar.IdentityKey(parse_identity_file((folder / "key.txt").read_bytes()))
     entry = sidecar.load(folder / "secrets.age", key).get("slack", "bee")
@@ -152,6 +154,18 @@ def test_create_files_a_typed_secret_before_it_is_sent(
         "client_secret": "typed-secret",
         "token": "typed-token",
     }
+
+
+def test_create_says_what_the_api_kept_answering(
+    sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oauthsync.backup.SystemClock", FakeClock)
+    sandbox.faults = [Fault.parse("create:500")]
+    called = call(capsys, "profiles", "create", *ACME)
+    assert called.code == 5
+    assert "no usable answer" in called.err
+    assert "was answered with 500" in called.err
+    assert "oauthsync resume 1" in called.err
 
 
 def test_create_warns_of_whom_a_typed_secret_is_sealed_to_beside_the_configured_ones(

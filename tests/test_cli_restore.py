@@ -101,7 +101,10 @@ def test_a_plan_with_nothing_to_do_says_so_and_names_a_snapshot_that_has_more(
     assert "nothing to do: the target has what was selected of the snapshot" in out
     assert "snapshot 1 (20" in out
     assert "`oauthsync diff 1 2` shows them, and a plan from it" in out
-    assert desk.done("plan")["summary"]["unchanged"] == 1
+    called = desk.call("plan", "--json")
+    assert called.json["summary"]["unchanged"] == 1
+    assert "`oauthsync diff 1 2` shows them, and a plan from it" in called.err
+    assert "a plan from it" in desk.call("import", "--yes", "--json").err
 
 
 def test_a_plan_for_another_workspace_names_the_snapshot_that_has_more_too(
@@ -356,19 +359,20 @@ def test_the_question_alone_shows_host_workspace_and_counts(
         assert out == ""
 
 
-def test_what_is_in_use_is_updated_only_with_yes_and_named_first(desk: Desk) -> None:
+def test_what_is_in_use_is_named_before_it_is_updated(desk: Desk) -> None:
     [there] = [desk.sandbox.workspace(PROD).create("hubspot", "Acme", "old", oem_customers_count=1)]
     desk.create("Acme")
     desk.file(("hubspot", "app"))
     desk.done("export")
     args = ["import", "--to", "prod", "--on-existing", "update"]
     what = f"it updates 'Acme' (id {there.id}), which is in use"
-    assert desk.call("plan", *args[1:]).out.endswith(f"\nthe import takes --yes: {what}\n")
+    assert desk.call("plan", *args[1:]).out.endswith(f"\nlook twice: {what}\n")
     called = desk.call(*args)
     assert called.code == 2
-    assert f"warning: this plan takes an explicit yes:\n  {what}\n" in called.err
+    assert f"warning: look twice at this plan:\n  {what}\n" in called.err
     assert "add --yes" in called.err
-    assert converse(args, [])[0] == 2
+    code, _, shown = converse(args, [(f"({desk.sandbox.url})? [y/N]", "n")])
+    assert (code, "is in use" in shown.split("[y/N]")[0]) == (1, True)
     assert desk.writes() == []
     called = desk.call(*args, "--yes", "--json")
     assert "is in use" in called.err
@@ -382,8 +386,8 @@ def test_many_updates_of_what_is_in_use_are_folded_on_a_terminal(desk: Desk) -> 
     desk.file(("hubspot", "app"))
     desk.done("export")
     args = ("import", "--to", "prod", "--on-existing", "update")
-    _, _, shown = converse(args, [])
-    head = "warning: this plan takes an explicit yes:\n"
+    _, _, shown = converse(args, [("[y/N]", "n")])
+    head = "warning: look twice at this plan:\n"
     told = shown.replace("\r\n", "\n").split(head)[1]
     assert told.startswith("  it updates 30 of the target's 30 profiles\n")
     assert told.count("is in use") == 18
@@ -644,7 +648,9 @@ def test_undo_deletes_what_the_run_created_and_says_what_it_left(desk: Desk, los
     ]
     assert (called.json["run"], called.json["undoes"]) == (2, 1)
     assert [each["target_id"] for each in called.json["left"]] == [used]
-    assert "the list of what is left says why; --force also deletes what is in use" in called.err
+    assert (
+        "the list of what is left says why; `oauthsync undo 1 --force` also deletes" in called.err
+    )
     assert desk.done("undo", "1", "--yes", "--force")["left"] == []
     assert names(desk, PROD) == []
     assert "run 1 is undone already" in desk.refused("undo", "1", "--yes").err

@@ -435,6 +435,15 @@ def test_missing_as_csv_is_a_header_where_nothing_is_missing(desk: Desk) -> None
     assert desk.call("secrets", "missing", "--csv", "--json").code == 2
 
 
+def test_profiles_for_which_no_secret_can_be_filed_are_named(desk: Desk) -> None:
+    desk.create("Acme", client_id=None)  # type: ignore[arg-type]
+    desk.done("export")
+    called = desk.call("secrets", "missing")
+    assert called.out == "nothing is missing\n"
+    assert "warning: 1 profile without a client id" in called.err
+    assert "\n  Acme\n" in called.err
+
+
 def test_a_secret_counts_only_under_its_own_provider(desk: Desk) -> None:
     desk.create("Acme", client_id="a1")
     desk.done("export")

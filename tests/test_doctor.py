@@ -477,6 +477,17 @@ def test_files_with_a_token_or_a_passphrase_that_others_can_use_are_named(
         assert mode_of(name, 0o600, **environ) == ["private, and the folder can be written → None"]
 
 
+def test_tokens_of_the_vendors_tool_that_others_can_read_are_named(
+    folder: Path, sandbox: Sandbox
+) -> None:
+    store = folder.parent / "home" / ".workato" / "token_store.json"
+    store.parent.mkdir(parents=True)
+    store.write_text("{}")
+    store.chmod(0o644)
+    [found] = warnings(folder)
+    assert f"others can use {store} (mode 0644)" in found
+
+
 def test_a_setting_that_leads_to_no_file_is_no_defect(folder: Path, sandbox: Sandbox) -> None:
     for path in ("canary" * 1000, str(folder / "oauthsync.toml" / "below")):
         assert checks(folder, OAUTHSYNC_PASSPHRASE_FILE=path)["files"].status == "ok"

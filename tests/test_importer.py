@@ -345,6 +345,7 @@ def test_a_call_that_is_never_answered_fails_after_some_rounds(world: World) -> 
     [failed] = [step for step in carried.report.steps if not step.is_done]
     assert failed.provider == "slack"
     assert "no usable answer" in (failed.error or "")
+    assert "was answered with 500" in (failed.error or "")
     assert carried.report.run.state == "incomplete"
     tries = [request for request in world.writes if request.status == 500]
     assert len(tries) == importer.MAX_STALLED + 1

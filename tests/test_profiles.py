@@ -113,14 +113,16 @@ class TestParsing:
         [
             ((0, 0), 0),
             ((2, 5), 7),
-            ((None, 5), None),
-            ((True, 5), None),
-            (("2", 5), None),
-            ((strictjson.parse("2.0"), 5), None),
-            ((-1, 1), None),
+            ((None, 5), 5),
+            ((None, 0), None),
+            ((True, 0), None),
+            (("2", 0), None),
+            ((strictjson.parse("2.0"), 0), None),
+            ((-1, 0), None),
+            ((None, None), None),
         ],
     )
-    def test_uses_are_known_where_both_counts_are_counts(
+    def test_uses_are_known_where_one_count_is_above_zero_or_both_are_counts(
         self, counts: tuple[Any, Any], uses: int | None
     ) -> None:
         shared, customers = counts
@@ -201,6 +203,14 @@ class TestDifference:
         assert [(each.old, each.new) for each in forth.changed] == [
             (each.new, each.old) for each in back.changed
         ]
+
+    def test_the_same_time_in_another_notation_is_no_change(self) -> None:
+        times = ("2023-01-15T11:50:32.986-07:00", "2023-01-15T18:50:32.986Z")
+        offset, utc = (profile(1, created_at=each) for each in times)
+        assert not profiles.difference([offset], [utc])
+        for other in ("2023-01-15T18:50:32.987Z", "yesterday", "", None, 1):
+            [change] = profiles.difference([offset], [profile(1, created_at=other)]).changed
+            assert list(change.fields) == ["created_at"]
 
     @few
     @given(LISTINGS, LISTINGS)

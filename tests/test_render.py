@@ -423,16 +423,14 @@ def test_a_long_plan_in_markdown_is_there_to_be_unfolded() -> None:
     assert told.count("| `+` create |") == 39
 
 
-def test_markdown_names_what_takes_a_yes() -> None:
+def test_markdown_names_what_is_worth_a_second_look() -> None:
     there = profile(9, client_id="old", shared_accounts_count=3)
     made = plan.make(situation([profile(1)], [there]), Options(on_existing="update"))
     told = markdown.plan(prepared(made))
-    assert (
-        "**To be confirmed with `--yes`:**\n\n- `it updates 'Acme' (id 9), which is in use`" in told
-    )
+    assert "**Look twice:**\n\n- `it updates 'Acme' (id 9), which is in use`" in told
 
 
-def test_many_reasons_for_a_yes_are_there_to_be_unfolded() -> None:
+def test_many_reasons_for_a_second_look_are_there_to_be_unfolded() -> None:
     source = [profile(number, f"A{number}") for number in range(1, 31)]
     target = [
         profile(number, f"A{number}", client_id="old", shared_accounts_count=1)

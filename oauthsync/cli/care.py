@@ -108,7 +108,7 @@ def _told(found: "Checked", snapshots: "dict[int, Snapshot]") -> str:
     which = incomplete[0] if len(incomplete) == 1 else "SNAPSHOT"
     return (
         f"\n{count_of(sum(lacking.values()), 'profile')} without a secret in the newest exports:"
-        f" `oauthsync secrets missing {which}` names them; with --exit-code, it exits with 4"
+        f" `oauthsync secrets missing {which}` names them"
     )
 
 

@@ -227,17 +227,25 @@ def show_plan(
         return renderer.plan(prepared, [*_caution(prepared.plan), *notes])
 
     session.answer(lambda: prepared.plan.to_json(), text)
+    tell_with_json(session, notes)
     remind(session, prepared)
     if blocked := prepared.plan.blocked:
         told = f"{count_of(len(blocked), 'blocked step')}: as it is, an import writes nothing"
         session.say(f"{told}\n{how_to_unblock(session, prepared)}")
 
 
+def tell_with_json(session: Session, notes: Sequence[str]) -> None:
+    """Tell what else stands in the text, where the answer is a document without a place for it."""
+    if session.json:
+        for note in notes:
+            session.say(note)
+
+
 def _caution(plan: "Plan") -> Iterator[str]:
     if plan.cautions:
         first, *others = map(inline, plan.cautions)
         more = f" ({count_of(len(others), 'more reason')}, which it names)" if others else ""
-        yield f"the import takes --yes: {first}{more}"
+        yield f"look twice: {first}{more}"
 
 
 def warn_of_unfinished(session: Session, backup: "Backup", target: str) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oauthsync.cli.common import Session, common_options, complete_workspace, yes_option
-from oauthsync.errors import IncompleteError, OauthsyncError, RefusedError
+from oauthsync.errors import ApiError, IncompleteError, OauthsyncError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,6 +125,7 @@ def _write(
     session: Session, name: str | None, plan: "Callable[[Listing], NewStep]", *, yes: bool
 ) -> None:
     """Plan a step on what the workspace has, ask, carry it out, and tell how it ended."""
+    from oauthsync.importer import NO_ANSWER
     from oauthsync.restore import open_session
 
     with session.backup() as backup:
@@ -135,11 +136,12 @@ def _write(
             if step.action != "create" and not yes:
                 _confirm(session, workspace, step, listing)
             if step.action != "delete":
-                _ensure_secret(session, backup, step)
+                _ensure_secret(session, backup, workspace, step)
             report = writing.write_one(step, listing).report
         [done] = report.steps
         if not done.is_done:
-            raise OauthsyncError(
+            kept_failing = (done.error or "").startswith(NO_ANSWER)
+            raise (ApiError if kept_failing else OauthsyncError)(
                 f"not {_DONE[done.action]}: {done.error}",
                 hint=f"`oauthsync resume {report.run.id}` tries it again",
             )
@@ -176,7 +178,9 @@ def _confirm(session: Session, workspace: "Workspace", step: "NewStep", listing:
         raise OauthsyncError("not confirmed, so nothing was written")
 
 
-def _ensure_secret(session: Session, backup: "Backup", step: "NewStep") -> None:
+def _ensure_secret(
+    session: Session, backup: "Backup", workspace: "Workspace", step: "NewStep"
+) -> None:
     """Have the sidecar hold the step's secret before anything is sent."""
     from oauthsync.cli.secrets import ask_for, entry_of, save
 
@@ -190,6 +194,7 @@ def _ensure_secret(session: Session, backup: "Backup", step: "NewStep") -> None:
             hint="file it with `oauthsync secrets set` or `oauthsync secrets load`",
         )
     _ = backup.sidecar.key  # asked for before anything is typed that could be lost
+    session.say(f"to {step.action} {step.name} in {workspace.name} ({workspace.url}):")
     secret, token = ask_for(session, step.provider, step.client_id)
     if not secret:
         raise OauthsyncError("no secret was given, so nothing was written")

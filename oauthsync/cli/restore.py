@@ -16,10 +16,11 @@ from oauthsync.cli.plan import (
     read_plan,
     remind,
     show_plan,
+    tell_with_json,
     typed,
     warn_of_unfinished,
 )
-from oauthsync.errors import IncompleteError, OauthsyncError, UsageError
+from oauthsync.errors import IncompleteError, OauthsyncError
 from oauthsync.text import count_of
 
 if TYPE_CHECKING:
@@ -138,18 +139,14 @@ def _go_ahead(session: Session, backup: "Backup", prepared: "Prepared", *, yes: 
             lambda: documents.not_imported(plan),
             lambda renderer: renderer.plan(prepared, notes),
         )
+        tell_with_json(session, notes)
         if plan.blocked:
             raise _blocked(session, prepared)
         return False
-    asks = session.interactive and not (yes or plan.cautions)  # the question has the counts
+    asks = session.interactive and not yes  # the question has the counts
     session.show(lambda renderer: renderer.plan(prepared, notes, counts=not asks))
     if plan.cautions:
-        session.warn(f"this plan takes an explicit yes:\n{session.folded(plan.cautions)}")
-        if not yes:
-            raise UsageError(
-                "a plan like this has to be confirmed on the command line",
-                hint="add --yes if all of it is meant so",
-            )
+        session.warn(f"look twice at this plan:\n{session.folded(plan.cautions)}")
     _confirm(session, f"{summary(plan.summary)}. Write to", target, yes=yes)
     return True
 
@@ -262,7 +259,8 @@ def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> i
             again = typed("undo", str(found.id), *["--force"] * force)
             hint += f"; `oauthsync secrets set` files a missing secret, and then `{again}` goes on"
         if any(each.takes_force for each in plan.left):
-            hint += "; --force also deletes what is in use"
+            forced = typed("undo", str(found.id), "--force")
+            hint += f"; `{forced}` also deletes what is in use"
         raise IncompleteError(
             f"undo left {count_of(len(plan.left), 'profile')} untouched", hint=hint
         )

@@ -365,8 +365,13 @@ def _missing(
 ) -> "tuple[MissingApp, ...]":
     from oauthsync.missing import missing_apps
 
-    found = session.find(backup, snapshot, workspace)
-    return missing_apps(backup.snapshots().profiles(found), backup.sidecar.apps())
+    profiles = backup.snapshots().profiles(session.find(backup, snapshot, workspace))
+    if without := [profile.name for profile in profiles if profile.client_id is None]:
+        session.warn(
+            f"{count_of(len(without), 'profile')} without a client id, for which no secret can be"
+            f" filed, and which cannot be restored:\n{session.folded(without)}"
+        )
+    return missing_apps(profiles, backup.sidecar.apps())
 
 
 def ask_for(
