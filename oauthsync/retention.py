@@ -1,8 +1,9 @@
 """Which snapshots to keep. Pure.
 
 As restic's: a policy keeps the last N exports, and the newest export of each of the last N days,
-ISO weeks and months (UTC) that have one; what one rule keeps, no other removes. It holds for each
-workspace on its own, and the newest export of a workspace is always kept.
+ISO weeks and months (UTC) that have one, or where there are fewer, the oldest export beside them;
+what one rule keeps, no other removes. It holds for each workspace on its own, and the newest export
+of a workspace is always kept. (restic-forget(1) of restic 0.17.)
 
 Safety snapshots are what `undo` goes back to, and no rule counts them. They are kept as long as an
 export from before them is: who cannot see the state before a run any more cannot undo it either.
@@ -73,7 +74,10 @@ def _newest_of_each(
     newest: dict[Hashable, int] = {}
     for snapshot in newest_first:
         newest.setdefault(period(snapshot), snapshot.id)
-    return set(list(newest.values())[:count])
+    kept = set(list(newest.values())[:count])
+    if len(newest) < count:  # so the history reaches back as far as it can
+        kept |= {each.id for each in newest_first[-1:]}
+    return kept
 
 
 def _day(snapshot: Snapshot) -> date:

@@ -113,6 +113,16 @@ def test_create_takes_one_listing_and_one_write(sandbox: Sandbox, capsys: Capsys
     assert [each.call for each in sandbox.requests] == ["list", "create"]
 
 
+def test_create_warns_of_a_provider_that_is_nearly_another_one(
+    workspace: SandboxWorkspace, capsys: Capsys
+) -> None:
+    workspace.create("hubspot", "Acme", "app")
+    args = ("profiles", "create", "--name", "B", "--client-id", "app", "--provider")
+    called = call(capsys, *args, "hubspott")
+    assert "warning: no profile is of provider 'hubspott' yet: did you mean hubspot?" in called.err
+    assert "warning" not in call(capsys, *args, "jira").err
+
+
 def test_create_without_a_secret_writes_nothing_where_nobody_can_be_asked(
     sandbox: Sandbox, workspace: SandboxWorkspace, capsys: Capsys
 ) -> None:

@@ -63,6 +63,13 @@ class TestRules:
         found = taken("2026-11-20T01:00:00Z", "2026-11-20T23:59:59Z", "2026-11-21T00:00:00Z")
         assert keep(Policy(daily=2), found) == {2, 3}
 
+    def test_a_rule_that_is_not_used_up_keeps_the_oldest_too(self) -> None:
+        """A history that is shorter than the policy is not made shorter still."""
+        found = taken("2026-01-01", "2026-01-01", "2026-01-31", "2026-02-01", "2026-02-15")
+        assert keep(Policy(monthly=12), found) == {1, 3, 5}
+        assert keep(Policy(monthly=2), found) == {3, 5}
+        assert keep(Policy(daily=30), found) == {1, 2, 3, 4, 5}
+
     def test_days_without_a_snapshot_do_not_count(self) -> None:
         found = taken("2026-01-01", "2026-06-01", "2026-11-20")
         assert keep(Policy(daily=3), found) == {1, 2, 3}
@@ -154,7 +161,13 @@ class TestProperties:
             exports = [e for e in found if (e.workspace, e.kind) == (workspace, "export")]
             days = sorted({each.taken_at[:10] for each in exports})[-count:]
             expected = {_newest(e for e in exports if e.taken_at[:10] == day) for day in days}
+            if len(days) < count:
+                expected |= {_oldest(exports)} if exports else set()
             assert keep(Policy(daily=count), exports) == expected
+
+
+def _oldest(found: Iterable[Snapshot]) -> int:
+    return min(found, key=lambda each: (each.taken_at, each.id)).id
 
 
 def _newest(found: Iterable[Snapshot]) -> int:

@@ -145,10 +145,10 @@ def prune_command(
 ) -> None:
     """Remove the snapshots that no rule keeps, in each workspace, and give their space back.
 
-    Days, ISO weeks and months are UTC, and count where they have an export. Always kept are a
-    workspace's newest export and newest safety snapshot, what an unfinished run needs, and the
-    safety snapshots that are newer than the oldest export that is kept. Refused while an import
-    runs.
+    Days, ISO weeks and months are UTC, and count where they have an export; where there are fewer
+    of them than a rule would keep, it keeps the oldest export, too. Always kept are a workspace's
+    newest export and newest safety snapshot, what an unfinished run needs, and the safety snapshots
+    that are newer than the oldest export that is kept. Refused while an import runs.
 
     A lost profile that no snapshot has any more then is a warning.
 

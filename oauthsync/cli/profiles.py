@@ -72,7 +72,12 @@ def create_command(session: Session, workspace: str | None, **fields: str) -> No
     """
     from oauthsync import single
 
-    _write(session, workspace, lambda listing: single.create(listing, **fields), yes=True)
+    def plan(listing: "Listing") -> "NewStep":
+        step = single.create(listing, **fields)
+        session.warn_of_slip(step.provider, {each.provider for each in listing.profiles})
+        return step
+
+    _write(session, workspace, plan, yes=True)
 
 
 @profiles_command.command("update", short_help="Update a profile, with the sidecar's secret.")

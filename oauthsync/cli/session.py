@@ -1,7 +1,7 @@
 """One call of a command, and how it talks to whoever called it."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from oauthsync.cli import terminal
@@ -80,6 +80,13 @@ class Session:
         """Warn of a provider that none of these is: they are matched exactly."""
         if name is not None and name not in (found := set(known)):
             self.warn(f"there is no provider {name!r} here: {_suggestion(name, found)}")
+
+    def warn_of_slip(self, provider: str, known: "Collection[str]") -> None:
+        """Warn of a provider that is nearly one of those that are known; a new one is fine."""
+        from difflib import get_close_matches
+
+        if provider not in known and (near := get_close_matches(provider, known, n=1, cutoff=0.8)):
+            self.warn(f"no profile is of provider {provider!r} yet: did you mean {near[0]}?")
 
     def _listen(self, event: "Event") -> None:
         """Show progress; the one event that something is wrong is a warning, once."""
