@@ -83,16 +83,24 @@ def test_a_reader_that_goes_away_is_no_noise(desk: Desk) -> None:
         assert process.wait() == 1
 
 
-def test_a_full_disk_under_stdout_is_an_error(desk: Desk) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("args", [["snapshots"], ["snapshots", "--json"], ["--help"], ["show"]])
+def test_a_full_disk_under_stdout_is_told_once(
+    desk: Desk, args: list[str], unbuffered: str
+) -> None:
+    desk.create(*(f"Acme {number}" for number in range(200)))  # more than a buffer holds
     desk.done("export")
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [COMMAND, "snapshots"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [COMMAND, *args],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
-    assert (done.returncode, done.stderr) == (
-        1,
-        "error: the system refused: No space left on device\n",
-    )
+    told = "error: stdout cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])

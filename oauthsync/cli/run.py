@@ -13,7 +13,7 @@ import click
 
 from oauthsync import interrupts
 from oauthsync.cli import terminal
-from oauthsync.errors import OauthsyncError
+from oauthsync.errors import FileError, OauthsyncError
 
 if TYPE_CHECKING:
     from oauthsync.cli.session import Session
@@ -89,9 +89,9 @@ def run(command: click.Command, args: Sequence[str] | None) -> int:
     try:
         try:
             result = command.main(arguments, "oauthsync", standalone_mode=False, obj=called)
-        except BrokenPipeError:
-            raise
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no traceback for users
+        except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, OSError) and _is_of_stdout(error):
+                raise
             with interrupts.held():
                 result = _failed(error, called.session, asked_for_json="--json" in arguments)
         if sys.stdout is not None:
@@ -99,8 +99,17 @@ def run(command: click.Command, args: Sequence[str] | None) -> int:
     except OSError as error:
         # The interpreter would try to write the rest once more, and complain.
         _discard_stdout()
-        return 1 if isinstance(error, BrokenPipeError) else _failed(error, None)
+        if isinstance(error, BrokenPipeError):
+            return 1
+        return _failed(FileError(f"stdout cannot be written: {error.strerror}"), None)
     return result if isinstance(result, int) else 0
+
+
+def _is_of_stdout(error: OSError) -> bool:
+    """Whether it comes of writing a result, or click's help: no other writing lets an error out."""
+    from traceback import walk_tb
+
+    return any(frame.f_code is click.echo.__code__ for frame, _ in walk_tb(error.__traceback__))
 
 
 def _failed(
