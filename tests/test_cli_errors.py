@@ -131,7 +131,9 @@ def test_a_value_that_is_not_taken_is_told_in_plain_words(
 
 
 def test_an_option_without_its_value_hints_at_the_help_of_the_command(desk: Desk) -> None:
-    assert "`oauthsync COMMAND --help` shows" in desk.call("show", "--workspace").err
+    for words in (["plan", "--only"], ["secrets", "set", "--client-id"], ["runs", "--dir"]):
+        command = " ".join(words[:-1])
+        assert f"hint: `oauthsync {command} --help` shows" in desk.call(*words).err
 
 
 def test_a_folder_that_is_a_file_is_told_with_the_variable_that_names_it(

@@ -92,6 +92,8 @@ def run(command: click.Command, args: Sequence[str] | None) -> int:
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, OSError) and _is_of_stdout(error):
                 raise
+            if isinstance(error, click.UsageError):
+                error.ctx = error.ctx or _named(command, arguments)
             with interrupts.held():
                 result = _failed(error, called.session, asked_for_json="--json" in arguments)
         if sys.stdout is not None:
@@ -110,6 +112,18 @@ def _is_of_stdout(error: OSError) -> bool:
     from traceback import walk_tb
 
     return any(frame.f_code is click.echo.__code__ for frame, _ in walk_tb(error.__traceback__))
+
+
+def _named(command: click.Command, words: Sequence[str]) -> click.Context:
+    """The context of the command that the first words name: some errors of click's have none."""
+    context = click.Context(command, info_name="oauthsync")
+    for word in words:
+        if not isinstance(context.command, click.Group):
+            break
+        if (found := context.command.get_command(context, word)) is None:
+            break
+        context = click.Context(found, context, word)
+    return context
 
 
 def _failed(
