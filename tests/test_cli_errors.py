@@ -311,8 +311,16 @@ def test_wrong_usage_ends_with_2(
     assert called.err.splitlines()[1].startswith("hint: ")
 
 
-def test_a_mistyped_command_gets_a_suggestion(desk: Desk) -> None:
-    assert "hint: did you mean export?" in desk.refused("exprot").err
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["exprot"], "error: no such command 'exprot'\nhint: did you mean export?\n"),
+        (["runs", "shw"], "error: no such command 'shw'\nhint: did you mean show?\n"),
+        (["export", "--al"], "error: no such option '--al'\nhint: did you mean --all?\n"),
+    ],
+)
+def test_a_mistyped_word_gets_a_suggestion(desk: Desk, args: list[str], told: str) -> None:
+    assert desk.refused(*args).err == told
 
 
 def test_a_group_without_a_command_is_wrong_usage(desk: Desk) -> None:

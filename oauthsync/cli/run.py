@@ -170,6 +170,8 @@ def _wrong_usage(error: click.ClickException) -> tuple[str, str, int]:
     context = error.ctx if isinstance(error, click.UsageError) else None
     path = context.command_path if context else "oauthsync COMMAND"
     hint = f"`{path} --help` shows what it takes"
+    if near := getattr(error, "possibilities", None):
+        message, hint = error.message.removesuffix("."), f"did you mean {near[0]}?"
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         message = "the command is missing"  # and not the whole help
     elif isinstance(error, click.NoSuchOption) and isinstance(
