@@ -356,6 +356,15 @@ def test_without_a_command_help_is_shown_and_the_usage_is_wrong(desk: Desk) -> N
     assert "Usage: oauthsync" in called.err
 
 
+@pytest.mark.parametrize(
+    ("word", "command"), [("restore", "import"), ("migrate", "import"), ("backup", "export")]
+)
+def test_a_word_for_what_has_another_name_here_gets_that_suggested(
+    desk: Desk, word: str, command: str
+) -> None:
+    assert f"hint: did you mean {command}?\n" in desk.refused(word, "3").err
+
+
 # errors that nobody expected
 
 

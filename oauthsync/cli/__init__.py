@@ -44,6 +44,9 @@ _COMMANDS = {
 }
 """Each command's module here, which has it as `NAME_command`, and its line in the help."""
 
+_CALLED_HERE = {"backup": "export", "migrate": "import", "restore": "import"}
+"""What people type, and the command that does it."""
+
 
 class _LazyGroup(click.Group):
     """A group that imports a command's module when the command is needed."""
@@ -65,7 +68,8 @@ class _LazyGroup(click.Group):
             from oauthsync.errors import UsageError
             from oauthsync.tables import suggestion
 
-            raise UsageError(f"no such command {args[0]!r}", hint=suggestion(args[0], _COMMANDS))
+            meant = _CALLED_HERE.get(args[0], args[0])
+            raise UsageError(f"no such command {args[0]!r}", hint=suggestion(meant, _COMMANDS))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
