@@ -130,6 +130,9 @@ def _failed(
     error: BaseException, session: "Session | None", *, asked_for_json: bool = False
 ) -> int:
     """Tell an error, and give the exit code that it ends the command with."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        terminal.tell(error.ctx.get_help())
+        return error.exit_code
     message, hint, code = _told(error)
     wrap = not (asked_for_json or (session is not None and session.json))
     if session is not None:
@@ -172,9 +175,7 @@ def _wrong_usage(error: click.ClickException) -> tuple[str, str, int]:
     hint = f"`{path} --help` shows what it takes"
     if near := getattr(error, "possibilities", None):
         message, hint = error.message.removesuffix("."), f"did you mean {near[0]}?"
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        message = "the command is missing"  # and not the whole help
-    elif isinstance(error, click.NoSuchOption) and isinstance(
+    if isinstance(error, click.NoSuchOption) and isinstance(
         context and context.command, click.Group
     ):
         message = f"no such option {error.option_name!r} before a command's name"
