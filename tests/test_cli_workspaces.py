@@ -244,6 +244,23 @@ def test_init_asks_a_person_again_until_an_answer_is_good(folder: Path, sandbox:
     assert "passphrase_file in oauthsync.toml names cannot be read: No such file" in line
 
 
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("--workspace", "-dev"), "a workspace cannot be called that here"),
+        (("--region", "mars"), "that is not a region"),
+        (("--url", "http://workato.example"), "the URL must begin with https://"),
+        (("--token-env", "a token"), "token_env is not the name of an environment variable"),
+        (("--recipient", "age1bogus"), "the recipient is malformed"),
+    ],
+)
+def test_init_asks_nothing_where_an_option_is_wrong(
+    folder: Path, args: tuple[str, ...], told: str
+) -> None:
+    code, _, shown = converse(["init", *args], [], COLUMNS="400")
+    assert (code in (2, 7), shown.startswith("error: "), told in shown) == (True, True, True), shown
+
+
 def test_ctrl_c_in_init_says_that_nothing_was_written(folder: Path) -> None:
     code, _, shown = converse(["init"], [("call the workspace [dev]", "\x03")])
     assert code == 130

@@ -114,6 +114,14 @@ def _answers(session: Session, backup: "Backup", options: dict[str, Any]) -> "Se
     token = _setting(backup, options, TOKEN_KEYS)
     unlock = _setting(backup, options, UNLOCK_KEYS)
     name = options["workspace"]
+    # All that was given, before a person answers anything for nothing.
+    if name is not None:
+        init.check_name(name)
+    if place is not None:
+        init.find_url(options[place])
+    if token is not None:
+        init.check_token(token, backup.folder, backup.config.sources)
+    init.check_unlock(unlock, options["recipients"], backup.folder, backup.config.sources)
     if not session.interactive:
         if name is None or place is None or token is None:
             wanted = {
