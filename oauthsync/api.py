@@ -111,8 +111,9 @@ class Api:
     """The API of one workspace; usable by several threads at once. Close it after use.
 
     `server_timeout` is after how many seconds the server has given up on a request. `requests`
-    counts those that went out; `throttled` is whether one has had to wait for the quota;
-    `server_date` is the `Date` of the last answer that had one.
+    counts those that went out; `attempts` is how often the retry policy sends one at most;
+    `throttled` is whether one has had to wait for the quota; `server_date` is the `Date` of the
+    last answer that had one.
 
     Every call raises an ApiError: AuthenticationError, RefusedError where the API says no,
     RateLimitedError, NotSentError, UnknownOutcomeError. A clock that is interrupted raises
@@ -135,6 +136,7 @@ class Api:
         self.server_timeout = server_timeout
         self.clock = clock or SystemClock()
         self.requests = 0
+        self.attempts = ATTEMPTS
         self.throttled = False
         self.server_date: str | None = None
         self._token = token
@@ -213,7 +215,7 @@ class Api:
     def repeating(self, errors: tuple[type[ApiError], ...]) -> tenacity.Retrying:
         """The one retry policy: attempts that are repeated after `errors`, then the last one's.
 
-        At most 6 attempts within 10 minutes, 0.5 s, 1 s, 2 s … apart with some jitter. A 429 is no
+        At most `attempts` within 10 minutes, 0.5 s, 1 s, 2 s … apart with some jitter. A 429 is no
         failed attempt, it only takes time: the quota's gate decides how long.
         """
         until = self.clock.now() + RETRY_SECONDS
@@ -225,7 +227,7 @@ class Api:
             if isinstance(error, RateLimitedError):
                 return self.clock.now() + (error.retry_after or 0.0) > until
             failures += 1
-            return failures >= ATTEMPTS or self.clock.now() > until
+            return failures >= self.attempts or self.clock.now() > until
 
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(errors),

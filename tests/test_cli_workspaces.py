@@ -145,6 +145,16 @@ def test_init_writes_nothing_where_the_token_does_not_work_unless_told_to(
     assert written(folder).workspace("dev").url == sandbox.url
 
 
+def test_init_tries_a_token_once_and_says_where(
+    folder: Path, sandbox: Sandbox, capsys: Capsys
+) -> None:
+    sandbox.faults = [Fault("500")]
+    args = ("--workspace", "dev", "--url", sandbox.url, "--token-env", "TOKEN")
+    called = call(capsys, "init", *args)
+    assert (called.code, len(sandbox.requests)) == (5, 1)
+    assert called.err.startswith(f"trying the token at {sandbox.url}\nerror: ")
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

@@ -265,8 +265,10 @@ def _try(session: Session, backup: "Backup", workspace: "Workspace") -> bool:
     """Whether the token lists profiles; a person may go on without, others get the error."""
     if session.interactive and _unset(workspace.source):
         return False  # they were told, and went on
+    session.say(f"trying the token at {workspace.url}")
     try:
         with backup.api(workspace) as api:
+            api.attempts = 1  # a mistyped address does not get better by being asked again
             api.page(1)
     except OauthsyncError as error:
         if not session.interactive:
