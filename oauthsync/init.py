@@ -116,7 +116,12 @@ def _utf8(setting: Setting) -> str:
 
 
 def from_shell(key: str, text: str, folder: Path) -> Setting:
-    """A setting as a person in the current folder means it, for a file in the backup folder."""
+    """A setting as a person in the current folder means it, for a file in the backup folder.
+
+    Raises UsageError where nothing was given.
+    """
+    if not text:
+        raise UsageError(f"nothing was given for {key}", hint="a name, path or command is needed")
     is_relative = key in _PATHS and text != "~" and not text.startswith(("~/", "/"))
     if is_relative and folder.resolve() != Path.cwd():
         text = str(Path.cwd() / text)

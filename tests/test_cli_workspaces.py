@@ -165,6 +165,7 @@ def test_init_tries_a_token_once_and_says_where(
         (("--url", "http://x.example", "--token-env", "A"), "https://"),
         (("--region", "us", "--token-command", "'canary"), "not a command"),
         (("--region", "us", "--token-file", "canary\n"), "control character"),
+        (("--region", "us", "--token-file", ""), "nothing was given for token_file"),
         (("--region", "us", "--token-env", "A", "--identity", "AGE-SECRET-KEY-1C"), "path"),
         (("--region", "us", "--token-env", "A", "--recipient", "age1canary"), "recipient"),
         (
@@ -239,12 +240,14 @@ def test_init_asks_a_person_again_until_an_answer_is_good(folder: Path, sandbox:
             ("(env, file, command) [env]", ""),
             ("[WORKATO_DEV_TOKEN]", "TOKEN"),
             ("(prompt, command, file, identity) [prompt]", "file"),
+            ("The file with the passphrase", ""),
             ("The file with the passphrase", "~/passphrase"),
         ],
         COLUMNS="400",
     )
     assert (code, "wrote oauthsync.toml" in out) == (0, True), shown
     assert "try again: that is not a region" in shown
+    assert "try again: nothing was given for passphrase_file (a name, path or" in shown
     config = written(folder, TOKEN=TOKEN)
     assert config.workspace("dev").url == sandbox.url
     unlock = config.unlock()
