@@ -131,6 +131,7 @@ def test_a_new_sidecars_passphrase_is_checked_and_typed_twice(
             ("once more: ", PASSPHRASE),
             ("Client secret of hubspot a1: ", "s-canary"),
         ],
+        COLUMNS="400",
     )
     assert code == 0, shown
     assert "try again: the passphrase is shorter than 12 characters" in shown
@@ -583,6 +584,7 @@ def test_an_encrypted_identity_file_is_opened_with_its_passphrase(
     encrypted = key.with_name("key.age")
     encrypted.write_bytes(age.encrypt(key.read_bytes(), [phrase]))
     monkeypatch.setenv("OAUTHSYNC_IDENTITY", str(encrypted))
+    monkeypatch.setenv("COLUMNS", "400")
     called = desk.refused("secrets", "list")
     assert called.code == 7
     assert "asks for a passphrase, and nobody is there" in called.err

@@ -18,7 +18,7 @@ from rich.cells import cell_len
 
 from oauthsync.cli import terminal
 from oauthsync.sandbox import Fault, Sandbox
-from tests.desk import DEV, QUOTA, Desk, workspace
+from tests.desk import DEV, PASSPHRASE, QUOTA, Desk, workspace
 from tests.everyday import converse
 
 COLOR = re.compile("\x1b\\[[0-9;]*m")
@@ -134,6 +134,16 @@ def test_messages_are_wrapped_on_a_terminal_only_and_never_with_json(desk: Desk)
     assert " ".join(shown.split()) == " ".join(" ".join(whole).split())
     _, _, shown = converse([*args, "--json"], [], COLUMNS="40")
     assert max(map(len, shown.splitlines())) > 40
+
+
+def test_questions_are_wrapped_and_why_they_are_asked_again(desk: Desk) -> None:
+    desk.file(("hubspot", "app"))
+    code, _, shown = converse(
+        ["secrets", "rekey", "--passphrase"],
+        [("words): ", "short"), ("words): ", PASSPHRASE), ("once more: ", PASSPHRASE)],
+        COLUMNS="40",
+    )
+    assert (code, max(map(len, shown.splitlines())) <= 40) == (0, True), shown
 
 
 def test_a_long_list_is_folded_on_a_terminal_unless_all_is_asked_for(desk: Desk) -> None:

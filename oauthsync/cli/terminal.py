@@ -58,7 +58,7 @@ def wrapped(text: str, stream: _Stream, *, used: int = 0, indent: int = 0) -> st
 
 def tell_again(problem: str) -> None:
     """Tell why an answer is not taken, and is asked for again."""
-    tell_labelled("try again:", "yellow", problem)
+    tell_labelled("try again:", "yellow", problem, wrap=True)
 
 
 def is_terminal(stream: _Stream) -> bool:
@@ -106,18 +106,23 @@ def confirm(question: str) -> bool:
     while True:
         if is_terminal(sys.stdin):
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
-        # Neither `input` nor click's prompt: they write to stdout, which is for the result alone.
-        shown = wrapped(f"{visible(question)} [y/N]", sys.stderr)
-        click.echo(f"{shown} ", nl=False, err=True)
-        if not (answer := sys.stdin.readline()):
-            raise click.Abort
-        if (found := _ANSWERS.get(answer.strip().lower())) is not None:
+        if (found := _ANSWERS.get(ask(f"{question} [y/N]").lower())) is not None:
             return found
         tell_again("answer y for yes, or n for no")
+
+
+def ask(prompt: str) -> str:
+    """A line that a person types, without the space around it. Abort at the end of input."""
+    # Neither `input` nor click's prompt: they write to stdout, which is for the result alone.
+    with contextlib.suppress(OSError):
+        click.echo(f"{wrapped(visible(prompt), sys.stderr)} ", nl=False, err=True)
+    if not (line := sys.stdin.readline()):
+        raise click.Abort
+    return line.strip()
 
 
 def ask_hidden(prompt: str) -> str:
     """Ask for what must not be seen."""
     from getpass import getpass
 
-    return getpass(f"{inline(prompt)}: ", stream=sys.stderr)
+    return getpass(f"{wrapped(f'{inline(prompt)}:', sys.stderr)} ", stream=sys.stderr)

@@ -251,12 +251,9 @@ def _ask(question: str, default: str | None, check: Callable[[str], T]) -> T:
     """What `check` makes of an answer that it accepts; Abort at the end of input."""
     while True:
         shown = f"{question} [{default}]:" if default else f"{question}:"
-        # Not click's prompt: it writes to stdout, too.
-        click.echo(terminal.wrapped(inline(shown), sys.stderr) + " ", nl=False, err=True)
-        if not (line := sys.stdin.readline()):
-            raise click.Abort
+        answer = terminal.ask(shown)
         try:
-            return check(line.strip() or default or "")
+            return check(answer or default or "")
         except OauthsyncError as error:
             terminal.tell_again(f"{error} ({error.hint})" if error.hint else str(error))
 
