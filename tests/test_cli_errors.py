@@ -260,12 +260,16 @@ def test_a_bad_map(desk: Desk, maps: list[str]) -> None:
     assert "--map" in called.err
 
 
-def test_a_folder_that_is_not_there(desk: Desk) -> None:
+def test_a_folder_that_is_not_there(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     for command in ("export", "snapshots", "plan", "runs"):
         called = desk.refused(command, "--dir", "nowhere")
         assert called.code == 2
         assert "there is no backup folder nowhere" in called.err
+        assert "or check --dir\n" in called.err
     assert desk.refused("snapshots", "--dir", "oauthsync.toml").code == 2
+    monkeypatch.setenv("OAUTHSYNC_DIR", "nowhere/")
+    assert "or check OAUTHSYNC_DIR\n" in desk.refused("snapshots").err
+    assert "or check --dir\n" in desk.refused("snapshots", "--dir", "elsewhere").err
 
 
 def test_a_configuration_that_does_not_parse(desk: Desk) -> None:

@@ -1,7 +1,9 @@
 """One call of a command, and how it talks to whoever called it."""
 
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oauthsync.cli import terminal
@@ -9,8 +11,6 @@ from oauthsync.errors import UsageError
 from oauthsync.text import visible
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from oauthsync.backup import Backup
     from oauthsync.events import Event, StepEnded
     from oauthsync.progress import Progress
@@ -24,7 +24,7 @@ class Session:
     """The common options of a call, its answers, and its questions."""
 
     def __init__(
-        self, folder: "Path", *, json: bool, quiet: bool, verbose: bool, no_input: bool
+        self, folder: Path, *, json: bool, quiet: bool, verbose: bool, no_input: bool
     ) -> None:
         self.folder = folder
         self.json = json
@@ -47,8 +47,11 @@ class Session:
             return Pace(backup.requests_per_minute[name], backup.expected.get(name, 0))
 
         if not self.folder.is_dir():
+            variable = os.environ.get("OAUTHSYNC_DIR")
+            is_from_there = variable and Path(variable) == self.folder
+            named_by = "OAUTHSYNC_DIR" if is_from_there else "--dir"
             raise UsageError(
-                f"there is no backup folder {self.folder}", hint="create it, or check --dir"
+                f"there is no backup folder {self.folder}", hint=f"create it, or check {named_by}"
             )
         self._progress = progress_on(
             sys.stderr, pace, terminal.columns, quiet=self.quiet, verbose=self.verbose
