@@ -391,7 +391,8 @@ class _State:
             self._damaged = self._inode
             self._replaced = True
         else:
-            self.problem = f"{self._path} cannot be used: {error}"
+            reason = error.strerror if isinstance(error, OSError) else error
+            self.problem = f"{self._path} cannot be used: {reason}"
 
     def _remove_damaged(self) -> None:
         # Once, as the new file may get the same inode; not if another process has done it already.

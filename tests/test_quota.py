@@ -735,6 +735,7 @@ def test_where_no_file_can_be_the_budget_is_kept_in_memory(
         granted(quota).rejected(90)
         assert refused(quota) == 90
         assert str(path) in (quota.problem or "")
+        assert "Errno" not in (quota.problem or "")
 
 
 WITHOUT_A_WRITABLE_DISK = """

@@ -678,7 +678,7 @@ def test_a_port_that_is_taken_is_an_error_that_names_it(tmp_path: Path) -> None:
     with Sandbox(["a"]) as sandbox:
         port = address(sandbox)[1]
         with (
-            pytest.raises(OauthsyncError, match=f"127.0.0.1:{port}"),
+            pytest.raises(OauthsyncError, match=f"127.0.0.1:{port}: Address already in use"),
             Sandbox(["a"], port=port, db=tmp_path / "x.db"),
         ):
             pass

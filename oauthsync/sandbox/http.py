@@ -208,8 +208,9 @@ def _listen(port: int) -> socket.socket:
         listener.setblocking(False)
     except (OSError, OverflowError) as error:
         listener.close()
+        reason = error.strerror if isinstance(error, OSError) else error
         raise OauthsyncError(
-            f"the sandbox cannot listen on {HOST}:{port}: {error}",
+            f"the sandbox cannot listen on {HOST}:{port}: {reason}",
             hint="choose another port, or none to get a free one",
         ) from error
     return listener
