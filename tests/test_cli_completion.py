@@ -80,6 +80,8 @@ def test_commands_options_and_choices_are_completed(words: str, completed: set[s
     [
         ("oauthsync export ", {"plain,dev", "plain,prod"}),
         ("oauthsync export p", {"plain,prod"}),
+        ("oauthsync export dev ", {"plain,prod"}),
+        ("oauthsync init --region k", {"plain,kr"}),
         ("oauthsync show --workspace d", {"plain,dev"}),
         ("oauthsync profiles list --workspace d", {"plain,dev"}),
         ("oauthsync secrets fill --workspace d", {"plain,dev"}),

@@ -20,8 +20,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before writing.")
 
 
-def complete_workspace(ctx: click.Context, _param: object, incomplete: str) -> list[str]:
-    """The names of workspaces that a word may become; no workspace and no token source is asked."""
+def complete_workspace(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The names of workspaces that a word may become, without those that stand before it.
+
+    No workspace and no token source is asked.
+    """
     from oauthsync import config
 
     try:
@@ -29,7 +32,8 @@ def complete_workspace(ctx: click.Context, _param: object, incomplete: str) -> l
         names = config.load(folder.expanduser(), os.environ, Path.home()).names()
     except (OauthsyncError, OSError, RuntimeError):
         return []  # a shell that completes a word has no place to tell of it
-    return [name for name in names if name.startswith(incomplete)]
+    there = ctx.params.get(param.name or "") if param.nargs == -1 else None
+    return [name for name in names if name.startswith(incomplete) and name not in (there or ())]
 
 
 def complete_snapshot(_ctx: click.Context, _param: object, incomplete: str) -> list[str]:

@@ -25,9 +25,20 @@ T = TypeVar("T")
 _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "untested": "cyan"}
 
 
+def _complete_region(_ctx: click.Context, _param: object, incomplete: str) -> list[str]:
+    from oauthsync.urls import REGIONS
+
+    return [region for region in REGIONS if region.startswith(incomplete)]
+
+
 @click.command("init")
 @click.option("--workspace", metavar="NAME", help="What to call the workspace here.")
-@click.option("--region", metavar="REGION", help="Its data center: us, eu, jp, sg, au, il, kr, …")
+@click.option(
+    "--region",
+    metavar="REGION",
+    help="Its data center: us, eu, jp, sg, au, il, kr, …",
+    shell_complete=_complete_region,
+)
 @click.option("--url", metavar="URL", help="The address of a private Workato, instead of a region.")
 @click.option("--token-env", metavar="NAME", help="The environment variable with the API token.")
 @click.option("--token-file", metavar="FILE", help="The file with the API token.")
