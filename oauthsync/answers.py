@@ -209,7 +209,11 @@ def _words(value: Json) -> str:
         case {"title": title}:
             return _words(title)
         case dict():
-            return ", ".join(f"{name} {_words(item)}" for name, item in value.items())
+            # Rails files under `base` what is about no field.
+            return ", ".join(
+                _words(item) if name == "base" else f"{name} {_words(item)}"
+                for name, item in value.items()
+            )
         case _:
             return strictjson.write(value)
 

@@ -95,6 +95,7 @@ def test_a_4xx_in_the_apis_own_words_is_a_refusal(method: str, status: int) -> N
         ({"error": "Bad"}, "Bad"),
         ({"errors": {"name": ["is long", "is odd"], "x": "no"}}, "name is long, is odd, x no"),
         ({"message": "Bad", "errors": {"name": ["is odd"]}}, "Bad; name is odd"),
+        ({"errors": {"base": ["Not done"], "name": ["is odd"]}}, "Not done, name is odd"),
         ({"message": {"code": 7}}, "code 7"),
         ({"errors": [{"title": ["deep"]}, 1, None, True]}, "deep, 1, null, true"),
     ],
