@@ -94,16 +94,15 @@ def check_token(token: Setting, folder: Path, sources: Sources) -> Source:
 def check_unlock(
     setting: Setting | None, recipients: Sequence[str], folder: Path, sources: Sources
 ) -> unlock.Unlock | None:
-    """The way to open the sidecar, if any. Raises UsageError, KeyFormatError."""
+    """The way to open the sidecar, if any. Raises UsageError."""
     values: dict[str, object] = {"recipients": list(recipients)}
     if setting is not None:
         values[setting.key] = _utf8(setting)
     found, _ = unlock.from_table(Table(folder / FILE, ("secrets",), values), sources)
     if recipients:
-        from oauthsync import age
+        from oauthsync.keys import check_recipients
 
-        for recipient in recipients:
-            age.parse_recipient(recipient)
+        check_recipients(recipients)
     return found
 
 

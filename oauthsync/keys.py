@@ -1,6 +1,7 @@
 """The keys that open a sidecar: a passphrase, or age identities. No error shows any of one."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -75,6 +76,15 @@ def _identity(number: int, line: bytes) -> KeyPair:
         raise age.KeyFormatError(
             f"line {number} of the identity file: {error}", hint=error.hint
         ) from None
+
+
+def check_recipients(texts: Iterable[str]) -> None:
+    """Raise UsageError where what somebody gave as a recipient is none."""
+    for text in texts:
+        try:
+            age.parse_recipient(text)
+        except age.KeyFormatError as error:
+            raise UsageError(str(error), hint=error.hint) from None
 
 
 def check_passphrase(text: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from oauthsync.config import Config, Unlock
-from oauthsync.errors import SidecarError
+from oauthsync.errors import SidecarError, UsageError
 from oauthsync.files import is_there, previous_of, read_regular
 from oauthsync.secret import Secret
 
@@ -157,11 +157,11 @@ class Opener:
         return open_with(passphrase)
 
     def new_passphrase(self) -> "PassphraseKey":
-        """A new passphrase for the sidecar, from a person; SidecarError where nobody is there."""
+        """A new passphrase for the sidecar, from a person; UsageError where nobody is there."""
         from oauthsync import sidecar
 
         if self._ask is None:
-            raise SidecarError(
+            raise UsageError(
                 "nobody is there to type the new passphrase",
                 hint="run this on a terminal, or seal to age recipients",
             )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from oauthsync import age, config, files, sidecar
-from oauthsync.errors import SidecarError
+from oauthsync.errors import SidecarError, UsageError
 from oauthsync.opener import Ask, Opener
 from oauthsync.secret import Secret
 from tests.desk import PASSPHRASE
@@ -96,7 +96,7 @@ def test_a_sidecar_that_cannot_be_looked_at_is_not_taken_for_missing(tmp_path: P
 
 def test_without_anybody_the_error_says_what_to_set(tmp_path: Path) -> None:
     path = folder(tmp_path)
-    for look in ("key", "new_passphrase"):
-        with pytest.raises(SidecarError, match="nobody is there") as caught:
+    for look, error in (("key", SidecarError), ("new_passphrase", UsageError)):
+        with pytest.raises(error, match="nobody is there") as caught:
             getattr(opener(path), look)()
         assert caught.value.hint

@@ -285,10 +285,11 @@ def rekey_command(session: Session, by_passphrase: bool, recipients: tuple[str, 
 
     Without an option, the recipients of oauthsync.toml are taken or, without those, a passphrase.
     """
-    from oauthsync import files, sidecar
+    from oauthsync import files, keys, sidecar
 
     if by_passphrase and recipients:
         raise click.UsageError("give --passphrase or --recipient, not both")
+    keys.check_recipients(recipients)
     with session.backup() as backup:
         chosen = () if by_passphrase else recipients or backup.config.recipients
         backup.sidecar.secrets()  # tried before a new passphrase is typed
