@@ -70,10 +70,12 @@ class FromProfile:
         token, keyring_state = self._from_keyring()
         token = token or self._from_file()
         if not token:
+            shape = strictjson.write({KEYRING_SERVICE: {self.profile: "TOKEN"}})
             raise SourceError(
                 f"{self.description} has no token in {token_file(self.home)}, and {keyring_state}",
-                hint="create the profile anew with `workato profiles create`, or give the "
-                "workspace a token_env, token_file or token_command in oauthsync.toml",
+                hint=f"that file is to hold {shape}: create the profile anew with `workato profiles"
+                " create`, or give the workspace a token_env, token_file or token_command in"
+                " oauthsync.toml",
             )
         return Secret(token)
 

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from oauthsync.cli import cli
-from oauthsync.config import load
+from oauthsync.config import REGIONS, load
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -96,3 +96,14 @@ def test_the_configuration_that_is_shown_parses(page: Path, tmp_path: Path) -> N
         if "[workspaces." in example:
             (tmp_path / "oauthsync.toml").write_text(example, encoding="utf-8")
             assert load(tmp_path, {}, tmp_path).default_workspace == "dev"
+
+
+def test_the_vendors_files_that_are_shown_are_a_workspace(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (tmp_path / ".workato").mkdir()
+    for name, example in zip(("profiles", "token_store.json"), examples, strict=True):
+        (tmp_path / ".workato" / name).write_text(example, encoding="utf-8")
+    environ = {"WORKATO_DISABLE_KEYRING": "true"}
+    workspace = load(tmp_path, environ, tmp_path).workspace("prod")
+    assert (workspace.url, workspace.source.read().reveal()) == (REGIONS["eu"], "the API token")

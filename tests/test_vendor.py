@@ -162,6 +162,16 @@ def test_a_profile_without_a_token_says_where_it_was_looked_for(
     assert str(tmp_path / ".workato" / "token_store.json") in text
 
 
+def test_a_profile_without_a_token_shows_what_the_file_is_to_hold(tmp_path: Path) -> None:
+    write_tokens(tmp_path, {"prod": "canary"})
+    with pytest.raises(SourceError) as caught:
+        FromProfile("prod", tmp_path, use_keyring=False).read()
+    shown = '{"workato-platform-cli":{"prod":"TOKEN"}}'
+    assert f"is to hold {shown}" in caught.value.hint
+    write_tokens(tmp_path, json.loads(shown))
+    assert FromProfile("prod", tmp_path, use_keyring=False).read().reveal() == "TOKEN"
+
+
 def test_the_vendors_switch_keeps_the_keyring_out(tmp_path: Path) -> None:
     assert keyring_allowed({})
     assert keyring_allowed({"WORKATO_DISABLE_KEYRING": "0"})
