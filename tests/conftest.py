@@ -13,6 +13,7 @@ from oauthsync.database import open_database
 from oauthsync.sandbox import Sandbox
 from tests.desk import DEV, PROD, QUOTA, Desk, workspace
 from tests.everyday import identity, isolate
+from tests.importing import World, scratch
 
 # Half of Hypothesis' default: `scripts/fuzz` and `scripts/campaign` are where long searches belong.
 settings.register_profile("suite", max_examples=20)
@@ -59,3 +60,9 @@ def desk(
             + workspace("prod", sandbox.url, "PROD")
         )
         yield desk
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with scratch() as folder, World(folder / "backup") as world:
+        yield world

@@ -293,6 +293,11 @@ class World:
     def writes(self) -> list[Request]:
         return [each for each in self.sandbox.requests if each.method in WRITES]
 
+    @property
+    def calls(self) -> list[str]:
+        """The requests so far, as `POST create` and the like."""
+        return [f"{each.method} {each.call}" for each in self.sandbox.requests]
+
     def steady(self) -> Moment:
         """Time as the machine's own clock has it; the test's clock stands still but for sleep."""
         return Moment(self.timeline, self.clock.now())

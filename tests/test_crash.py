@@ -32,13 +32,6 @@ from tests.importing import (
 from tests.invariants import check_invariants
 from tests.test_importer import UPDATE, fill
 
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with scratch() as folder, World(folder / "backup") as world:
-        yield world
-
-
 # --- the crash matrix -----------------------------------------------------------------------------
 
 

@@ -1,7 +1,6 @@
 """Each step exactly once, whatever the server does: every fault, in pairs, and every bound."""
 
 from collections import Counter
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -31,12 +30,6 @@ OVER = 45.0
 REAL_SECONDS = 0.15
 """What a client waits for an answer that hangs, where it really has to wait."""
 UPDATE = Options(on_existing="update")
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with scratch() as folder, World(folder / "backup") as world:
-        yield world
 
 
 def fill(world: World, count: int = 3) -> Counter[Content]:
