@@ -41,10 +41,10 @@ from oauthsync.errors import (
 )
 from oauthsync.events import Listener, StepEnded
 from oauthsync.interrupts import held, wait
+from oauthsync.last_look import STALE, LastLooks
 from oauthsync.profiles import Profile
 from oauthsync.runs import Ending, Outcome, Run, RunState, Step
 from oauthsync.snapshots import Listing
-from oauthsync.steady import Moment
 from oauthsync.target import Target, by_id
 
 WIDTH = 10
@@ -52,9 +52,6 @@ WIDTH = 10
 
 MAX_JOURNAL_DELAY = 1.0
 """Seconds between a call's recorded beginning and its request."""
-
-STALE = 20.0
-"""Seconds after which what was seen no longer tells that a profile may be deleted."""
 
 MAX_LOOKS = 5
 """Looks at a profile that are stale when its deletion may go out; then the run deletes no more."""
@@ -110,10 +107,8 @@ class Importer:
         self._stop = threading.Event()
         self._answered = Answered()
         self._before: Mapping[int, Profile] = {}
-        self._seen_at: dict[int, Moment] = {}
+        self._looks = LastLooks(target, {})
         self._looking = threading.Lock()
-        self._may_get = True
-        self._listed: tuple[Moment, Mapping[int, Profile]] | None = None
         self._is_too_slow = False
 
     def carry_on(self, run_id: int, listing: Listing) -> Report:
@@ -129,6 +124,7 @@ class Importer:
     def _carry_on(self, run: Run, listing: Listing) -> Report:
         try:
             self._before = self._target.before(run)
+            self._looks = LastLooks(self._target, self._before)
             self._review(run, listing)
             self._work(run)
             return self._verify(run, listing)
@@ -241,7 +237,7 @@ class Importer:
     def _do(self, step: Step) -> bool:
         """Do a step; False where the outcome of its call is unknown and has to be settled."""
         try:
-            if self._is_fresh(step):
+            if self._looks.is_fresh(step):
                 with suppress(_StaleError):  # it became so while it waited for the quota
                     self._call(step)
                     return True
@@ -258,66 +254,28 @@ class Importer:
                 self._attempt(step)
 
     def _look_and_delete(self, step: Step) -> None:
-        """Delete a profile that nobody has begun to use, or changed, since the listing.
-
-        In a long run the listing is minutes old, and what is deleted cannot be brought back.
-        """
+        """Delete a profile that nobody has begun to use, or changed, right after a look at it."""
         for _ in range(MAX_LOOKS):
             # With others in line for the quota between the two, each look would be stale when its
             # deletion's turn has come.
-            in_line = self._api.throttled or not self._may_get
+            in_line = self._api.throttled or not self._looks.may_get
             with self._looking if in_line else nullcontext():
                 if self._stop.is_set():
                     raise SleepInterruptedError
                 if self._is_too_slow:
                     break
-                if ending := self._look_again(step):
+                if ending := self._looks.take(step):
                     self._journal.end_step(step, ending)
                     return
                 with suppress(_StaleError):
                     self._call(step)
                     return
         self._is_too_slow = True
-        takes = "a higher quota" if self._may_get else "the privilege to get a profile"
+        takes = "a higher quota" if self._looks.may_get else "the privilege to get a profile"
         raise IncompleteError(
             f"the quota left no time to delete it within {STALE:.0f} s of a look at it: it takes"
             f" {takes}"
         )
-
-    def _look_again(self, step: Step) -> Ending | None:
-        """How a deletion ends that must not go out; None where it may."""
-        assert step.target_id is not None
-        seen = self._target.steady()
-        live: Mapping[int, Profile] = {}
-        try:
-            if self._may_get:
-                live = {step.target_id: self._api.get(step.target_id)}
-        except AuthenticationError:  # to get one takes a privilege of its own
-            self._may_get = False
-        except RefusedError as error:
-            if error.status != 404:
-                return Ending("failed", error=str(error))
-        if not self._may_get:
-            seen, live = self._list_again()
-        self._seen_at[step.id] = seen
-        return settling.uncalled([step], live, self._before, self._before).get(step.id)
-
-    def _list_again(self) -> tuple[Moment, Mapping[int, Profile]]:
-        """When the profiles were listed, and these: for as many deletions as are soon enough."""
-        now = self._target.steady()
-        age = self._listed[0].until(now) if self._listed else None
-        if self._listed is None or age is None or age > STALE / 2:
-            listing = self._target.list(expected=len(self._before))
-            self._listed = now, by_id(listing.profiles)
-        return self._listed
-
-    def _is_fresh(self, step: Step) -> bool:
-        """Whether what was seen of a step's profile is young enough to go by."""
-        if step.action != "delete" or self._target.looked_within(STALE):
-            return True
-        seen = self._seen_at.get(step.id)
-        age = seen.until(self._target.steady()) if seen else None
-        return age is not None and age <= STALE
 
     def _attempt(self, step: Step) -> None:
         """One call, between its intent and its outcome."""
@@ -328,7 +286,7 @@ class Importer:
             if self._stop.is_set():
                 raise SleepInterruptedError
             # Here, behind all waiting for the quota.
-            if not self._is_fresh(step):
+            if not self._looks.is_fresh(step):
                 raise _StaleError
             began = self._target.steady()
             call = self._journal.intend(step, self._clock.now(), began)
