@@ -35,8 +35,9 @@ MAX_WORDS = 500
 MAX_TEXT = 20 * MAX_WORDS
 """Characters of them that are looked at."""
 
-PART = 8
-"""Characters of a secret that are a leak by themselves: a server may repeat it in part."""
+PART, MIN_PART = 8, 4
+"""Characters of a secret that are a leak by themselves, of a short one half of them: a server may
+repeat it in part."""
 
 _UNAUTHORIZED_HINT = (
     "check each of: the token (expired, mistyped, of another workspace), the region or URL (a "
@@ -124,14 +125,17 @@ def page(content: bytes, limit: int) -> tuple[Profile, ...]:
         raise UnknownOutcomeError(f"the API's list holds what is no profile: {error}") from error
 
 
-def deletion(answer: Answer) -> None:
+def deletion(answer: Answer, secrets: Sequence[Secret]) -> None:
     """Return where a 2xx that passed `check` follows a deletion: a JSON object, or nothing.
 
-    Raises UnknownOutcomeError.
+    Raises UnknownOutcomeError, and RefusedError where the object tells of errors.
     """
     # An answer that broke off in its head has no body either, but does not say so.
     if answer.status != 204 and answer.headers.get("Content-Length") != "0":
-        _object(answer.content)
+        value = _object(answer.content)
+        if value.get("errors") or value.get("error"):
+            words = _words_of(answer.content, secrets)
+            raise RefusedError(f"the DELETE request was refused: {words}", status=answer.status)
 
 
 def workspace(content: bytes) -> dict[str, Json]:
@@ -228,21 +232,19 @@ def _shown(text: str, secrets: Sequence[Secret]) -> str:
 def _masked(text: str, secrets: Sequence[Secret]) -> str:
     """Text without the secrets, and without any part of them that is long enough to be told."""
     parts: dict[int, set[str]] = defaultdict(set)
-    for form in {_folded(form) for secret in secrets for form in _forms(secret)}:
-        length = min(len(form), PART)
+    for form in {form.lower() for secret in secrets for form in _forms(secret)}:
+        length = min(len(form), PART, max(len(form) // 2, MIN_PART))
         parts[length].update(form[at : at + length] for at in range(len(form) - length + 1))
-    folded, is_secret = _folded(text), bytearray(len(text))
+    # Some characters are several in lower case.
+    lower = [(at, each) for at, character in enumerate(text) for each in character.lower()]
+    folded, is_secret = "".join(each for _, each in lower), bytearray(len(text))
     for length, known in parts.items():
-        for at in range(len(text) - length + 1):
+        for at in range(len(folded) - length + 1):
             if folded[at : at + length] in known:
-                is_secret[at : at + length] = b"\1" * length
+                for place, _ in lower[at : at + length]:
+                    is_secret[place] = 1
     runs = groupby(zip(is_secret, text, strict=True), key=itemgetter(0))
     return "".join("[masked]" if hidden else "".join(c for _, c in run) for hidden, run in runs)
-
-
-def _folded(text: str) -> str:
-    """Text in lower case, character by character."""
-    return "".join(lower if len(lower := c.lower()) == 1 else c for c in text)
 
 
 def _forms(secret: Secret) -> Iterator[str]:

@@ -208,7 +208,8 @@ class Api:
 
     def delete(self, profile_id: int, *, before: Callable[[], None] = _nothing) -> None:
         """DELETE once. `before` as for `create`."""
-        answers.deletion(self._exchange("DELETE", f"{_PROFILES}/{profile_id}", None, before))
+        answer = self._exchange("DELETE", f"{_PROFILES}/{profile_id}", None, before)
+        answers.deletion(answer, (self._token,))
 
     # --- the retry policy -----------------------------------------------------------------------
 

@@ -124,9 +124,9 @@ class Secrets:
         """
         filed = {app: entry for app, entry in self._filed.items() if app not in remove}
         for entry in entries:
-            old = self.get(*entry.app)
-            if old and entry.token is None and entry.app not in remove:
-                entry = replace(entry, token=old.token)
+            old, last = self.get(*entry.app), filed.get(entry.app)
+            if last and entry.token is None:
+                entry = replace(entry, token=last.token)
             filed[entry.app] = old if old and old.same_secrets(entry) else entry
         return Secrets(self.recipients, _sorted(filed.values()))
 

@@ -3,9 +3,9 @@
 The list has no total and no stable order, and it can shift under the reader while others create and
 delete: a row that moves across a page's border is then read twice or not at all. So:
 
-- A list of more than one page is read until two readings in a row agree: the same profiles, with no
-  difference that counts as a change. The second begins when the first has ended, so what they agree
-  on was there in between.
+- A list of more than one page, or of fewer profiles than were there when it was last looked at, is
+  read until two readings in a row agree: the same profiles, with no difference that counts as a
+  change. The second begins when the first has ended, so what they agree on was there in between.
 - A reading agrees with nothing where an id comes twice, or where rows stand behind a page that is
   not full. It ends there.
 - Pages are fetched side by side as far as they are known to exist, then one at a time, and after
@@ -94,13 +94,13 @@ def _read_until_agreed(
     api: Api, pool: ThreadPoolExecutor, expected: int, listener: Listener
 ) -> Listing:
     requests = api.requests
-    before = _Reading((), None)
+    before, known = _Reading((), None), expected
     for number in range(1, MAX_READINGS + 1):
         reading = _read(api, pool, before, expected, number, listener)
         found = reading.profiles
         if found is not None:
             expected = len(found)
-            is_one_page = number == 1 and len(reading.pages) == 1
+            is_one_page = number == 1 and len(reading.pages) == 1 and len(found) >= known
             if is_one_page or before.agrees(found):
                 return Listing(
                     workspace=api.workspace,

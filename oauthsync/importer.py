@@ -45,13 +45,10 @@ from oauthsync.last_look import STALE, LastLooks
 from oauthsync.profiles import Profile
 from oauthsync.runs import Ending, Outcome, Run, RunState, Step
 from oauthsync.snapshots import Listing
-from oauthsync.target import Target, by_id
+from oauthsync.target import MAX_JOURNAL_DELAY, Target, by_id
 
 WIDTH = 10
 """Steps that are done side by side."""
-
-MAX_JOURNAL_DELAY = 1.0
-"""Seconds between a call's recorded beginning and its request."""
 
 MAX_LOOKS = 5
 """Looks at a profile that are stale when its deletion may go out; then the run deletes no more."""
@@ -327,7 +324,11 @@ class Importer:
             case "create":
                 profile = self._api.create(self._payload(step), before=before)
                 self._answered.created(step, profile)
-                self._target.remember(profile.user_id)
+                try:
+                    self._target.remember(profile.user_id)
+                except StoreError as error:
+                    told = f"{error}; profile {profile.id} was created there"
+                    raise StoreError(told, hint=error.hint) from error
             case "update":
                 assert step.target_id is not None
                 profile = self._api.update(step.target_id, self._payload(step), before=before)

@@ -8,7 +8,7 @@ id, or where the token may not do that, in a list that serves as many deletions 
 from collections.abc import Mapping
 
 from oauthsync import settling
-from oauthsync.errors import AuthenticationError, RefusedError
+from oauthsync.errors import AuthenticationError, RefusedError, UnknownOutcomeError
 from oauthsync.profiles import Profile
 from oauthsync.runs import Ending, Step
 from oauthsync.steady import Moment
@@ -41,16 +41,16 @@ class LastLooks:
         """Look at a step's profile; how a deletion ends that must not go out. Raises ApiError."""
         assert step.target_id is not None
         seen = self._target.steady()
-        live: Mapping[int, Profile] = {}
+        live: Mapping[int, Profile] | None = None
         try:
             if self.may_get:
                 live = {step.target_id: self._target.api.get(step.target_id)}
-        except AuthenticationError:  # it takes a privilege of its own
-            self.may_get = False
+        except (AuthenticationError, UnknownOutcomeError):
+            self.may_get = False  # it takes a privilege of its own, or does not work
         except RefusedError as error:
-            if error.status != 404:
+            if error.status != 404:  # that it is gone is not believed without the list
                 return Ending("failed", error=str(error))
-        if not self.may_get:
+        if live is None:
             seen, live = self._list()
         self._seen_at[step.id] = seen
         return settling.uncalled([step], live, self._before, self._before).get(step.id)

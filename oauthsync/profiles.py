@@ -279,7 +279,8 @@ def _significant(profile: Profile) -> dict[str, Json]:
     created = fields.get("created_at")
     if isinstance(created, str):
         with suppress(ValueError, OverflowError):
-            fields["created_at"] = datetime.fromisoformat(created).astimezone(UTC).isoformat()
+            if (moment := datetime.fromisoformat(created)).tzinfo is not None:
+                fields["created_at"] = moment.astimezone(UTC).isoformat()
     return fields
 
 

@@ -164,7 +164,8 @@ class Session:
         """Carry on a run that was cut off, or whose steps failed.
 
         What others have changed in the target since the run began is left as it is, and what they
-        created in place of a step is adopted. Raises as `Importer.carry_on` does.
+        created in place of a step is adopted. Raises UsageError where there is nothing to carry on,
+        or that is not to be done unasked, and as `Importer.carry_on` does.
         """
         run = self._journal.run(run.id)
         if run.state not in UNFINISHED:
@@ -173,6 +174,7 @@ class Session:
                 hint=f"`oauthsync runs show {run.id}` shows what it did",
             )
         self._check_ours(f"run {run.id}", run.target, run.target_url)
+        self._check_still_meant(run)
         # A person may have to be asked: before the look, which is good for a moment only.
         secrets = self._secrets(step for step in self._journal.steps(run.id) if not step.is_done)
         listing = self.look()
@@ -185,7 +187,7 @@ class Session:
         """Undo a run, after `confirm` has seen what that does; the rest is in the plan.
 
         The second is None where there is nothing to do, or `confirm` said no. Raises UsageError
-        where the run is an undo or undone, and as `Importer.carry_on` does.
+        where the run is itself an undo, and as `Importer.carry_on` does.
         """
         run = self._journal.run(run.id)
         _check_can_be_undone(run)
@@ -232,6 +234,16 @@ class Session:
                 f"{what} is one for {name!r} at {url}, not for {self.workspace.name!r} at"
                 f" {self._api.url}"
             )
+
+    def _check_still_meant(self, run: Run) -> None:
+        """UsageError for an undo since which an import has counted on what it would delete."""
+        for later in self._journal.runs() if run.kind == "undo" else ():
+            if later.id > run.id and later.kind == "import" and later.target == run.target:
+                raise UsageError(
+                    f"run {run.id} undoes run {run.undoes}, and run {later.id} was an import since:"
+                    " to carry it on could delete what that has found",
+                    hint=f"`oauthsync undo {run.undoes}` looks anew, and asks",
+                )
 
     def _secrets(self, steps: Iterable[NewStep | Step]) -> SecretLookup:
         """The sidecar, where these steps need it: opened now, as a person may have to be asked."""
@@ -297,13 +309,11 @@ def find_run(backup: Backup, run_id: int | None, *, unfinished: bool) -> Run:
 
 
 def _check_can_be_undone(run: Run) -> None:
-    hint = "name another one: `oauthsync runs` lists them"
     if run.kind == "undo":
+        hint = "name another one: `oauthsync runs` lists them"
         if run.state != "complete":
             hint = f"`oauthsync resume {run.id}` carries it on"
         raise UsageError(f"run {run.id} is itself the undo of run {run.undoes}", hint=hint)
-    if run.state == "undone":
-        raise UsageError(f"run {run.id} is undone already", hint=hint)
 
 
 def _new_step(step: plan.Create | plan.Update) -> NewStep:

@@ -3,8 +3,9 @@
 A profile is new where it was not there when its run began, and no step stands for it yet.
 
 - A POST went out, and nobody knows more: the one new profile with the step's provider, name and
-  client id is its own. Where there is none, the call is repeated; where there are several, the step
-  fails. A profile that is found long after the call may be somebody else's: that is noted.
+  client id is its own. Where there is none, the call is repeated; where there are several, or one
+  that differs in nothing but letter case and the white space around it, the step fails. A profile
+  that is found long after the call may be somebody else's: that is noted.
 - A PUT is repeated, unless the profile has become what was sent: then that is adopted. (It has not
   become so where it was so before: what was sent anew is its secret, which no list shows.)
 - A DELETE is repeated, unless the profile is gone: then it is done.
@@ -49,7 +50,9 @@ def called(
     profile, earlier = live.get(step.target_id or 0), before.get(step.target_id or 0)
     match step.action:
         case "create":
-            return _created([each for each in _new(live, known) if each.key == step.key], late)
+            new = list(_new(live, known))
+            exact = [each for each in new if each.key == step.key]
+            return _created(exact, late) or _alike(step, new)
         case "update" if profile and earlier and _differing(step, earlier):
             return None if _differing(step, profile) else _adopted(profile)
         case "delete" if profile is None:
@@ -76,7 +79,9 @@ def uncalled(
     new: dict[object, list[Profile]] = defaultdict(list)
     for profile in _new(live, known):
         new[profile.key].append(profile)
+    others = [profile for profile in _new(live, known) if profile.key not in creates]
     for key, group in creates.items():
+        found.update((step.id, ending) for step in group if (ending := _alike(step, others)))
         # As many as there are steps, or fewer: all of them are interchangeable.
         if len(new[key]) > len(group):
             found.update((step.id, _ambiguous(new[key])) for step in group)
@@ -106,6 +111,23 @@ def findings(steps: Sequence[Step], live: Live, known: Collection[int]) -> Itera
 
 def _new(live: Live, known: Collection[int]) -> Iterator[Profile]:
     return (profile for profile in live.values() if profile.id not in known)
+
+
+def _alike(step: Step, new: Sequence[Profile]) -> Ending | None:
+    """How a create ends beside a new profile that the API may have made of what it was sent.
+
+    To create it once more would make another one of these, each time.
+    """
+    wanted = _folded(step.key)
+    ids = [str(each.id) for each in new if each.key != step.key and _folded(each.key) == wanted]
+    if not ids:
+        return None
+    error = f"a new profile may be this one, changed by the API: {', '.join(ids)}"
+    return Ending("failed", error=f"{error}; delete it, or leave this one out")
+
+
+def _folded(key: Sequence[str | None]) -> tuple[str, ...]:
+    return tuple((text or "").strip().casefold() for text in key)
 
 
 def _created(candidates: Sequence[Profile], late: bool) -> Ending | None:

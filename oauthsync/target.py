@@ -15,10 +15,14 @@ from oauthsync.exporter import identify, read_listing
 from oauthsync.journal import Journal
 from oauthsync.profiles import Profile
 from oauthsync.runs import Ending, OpenCall, Run
-from oauthsync.snapshots import Listing, Snapshots
+from oauthsync.snapshots import Listing, Snapshots, check_identity
 from oauthsync.steady import Moment, Steady
+from oauthsync.transport import UNACKNOWLEDGED
 
-GRACE = 5.0
+MAX_JOURNAL_DELAY = 1.0
+"""Seconds between a call's recorded beginning and its request."""
+
+GRACE = MAX_JOURNAL_DELAY + UNACKNOWLEDGED + 1.0
 """Seconds beyond the server's own timeout until a call is over: for its way to the server."""
 
 LATE = 60.0
@@ -66,7 +70,11 @@ class Target:
         return listing
 
     def remember(self, user_id: int | None) -> None:
-        """Note the workspace's own id as soon as anything tells it; it is compared ever after."""
+        """Note the workspace's own id as soon as anything tells it; it is compared ever after.
+
+        Raises StoreError where it is another one.
+        """
+        check_identity(self.api.workspace, (self.api.url, self.user_id), (self.api.url, user_id))
         if user_id is not None and self.user_id is None:
             self.user_id = user_id
             self._snapshots.identify(self.api.workspace, user_id)

@@ -162,7 +162,7 @@ def _read_answer(value: dict[str, Any]) -> None:
         case "profile":
             _look_at(answers.profile(answer.content))
         case "deletion":
-            answers.deletion(answer)
+            answers.deletion(answer, [Secret(CANARY)])
         case "workspace":
             answers.workspace(answer.content)
         case method:

@@ -253,6 +253,18 @@ def test_a_part_of_a_secret_that_the_server_repeats_is_masked_too(told: str) -> 
     assert not any(LONG[at : at + 8] in shown for at in range(len(LONG) - 7))
 
 
+def test_a_secret_in_another_case_is_masked_whatever_that_does_to_its_length() -> None:
+    error = failure(
+        made(422, {"message": "İSTANBUL-şifre, i̇stanbul-şifre"}), "POST", Secret("İstanbul-ŞİFRE")
+    )
+    assert "stanbul" not in str(error).lower()
+
+
+def test_half_of_a_short_secret_is_masked() -> None:
+    error = failure(made(422, {"message": "starts with hunt3r"}), "POST", Secret("hunt3r22"))
+    assert str(error).endswith(": starts with [masked]")
+
+
 def test_what_a_secret_has_in_common_with_ordinary_words_is_shown() -> None:
     error = failure(
         made(422, {"message": "name is blank"}), "POST", TOKEN, Secret("name-is-secret")
@@ -415,10 +427,15 @@ def test_a_page_with_more_rows_than_asked_for_is_unknown() -> None:
 
 
 def test_a_deletion_is_followed_by_an_object_or_by_nothing() -> None:
-    answers.deletion(made(200, {"result": {"success": True}}))
-    answers.deletion(made(200, {}))
-    answers.deletion(made(204, b""))
-    answers.deletion(made(200, b"", {"Content-Length": "0"}))
+    answers.deletion(made(200, {"result": {"success": True}}), [TOKEN])
+    answers.deletion(made(200, {"errors": []}), [TOKEN])
+    answers.deletion(made(204, b""), [TOKEN])
+    answers.deletion(made(200, b"", {"Content-Length": "0"}), [TOKEN])
     for body in (PAGE, b"", b'{"result": {"succ', b"[]", b"ok"):
         with pytest.raises(UnknownOutcomeError):
-            answers.deletion(made(200, body))
+            answers.deletion(made(200, body), [TOKEN])
+
+
+def test_a_deletion_that_is_answered_with_errors_is_refused() -> None:
+    with pytest.raises(RefusedError, match="refused: it is in use"):
+        answers.deletion(made(200, {"errors": {"base": ["it is in use"]}}), [TOKEN])

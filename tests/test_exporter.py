@@ -107,7 +107,17 @@ def test_a_shorter_list_than_expected_costs_few_requests_too_many(tmp_path: Path
     with workspace(50, tmp_path) as (sandbox, api):
         listing = read_listing(api, expected=10_000)
         assert is_complete(listing, sandbox)
-        assert (listing.requests, listing.listings) == (WIDTH, 1)
+        assert (listing.requests, listing.listings) == (WIDTH + 1, 2)
+
+
+def test_a_page_of_fewer_profiles_than_were_there_is_read_once_more(tmp_path: Path) -> None:
+    """An API that answers once with an empty list would else cost all of it."""
+    with workspace(50, tmp_path) as (sandbox, api):
+        for each in list(sandbox.workspaces[0].profiles)[:3]:
+            sandbox.workspaces[0].delete(each)
+        listing = read_listing(api, expected=50)
+        assert (len(listing.profiles), listing.requests) == (47, 2)
+        assert read_listing(api, expected=47).requests == 1
 
 
 def test_nothing_is_fetched_ahead_while_requests_wait_for_the_quota(tmp_path: Path) -> None:

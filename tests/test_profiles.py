@@ -208,7 +208,7 @@ class TestDifference:
         times = ("2023-01-15T11:50:32.986-07:00", "2023-01-15T18:50:32.986Z")
         offset, utc = (profile(1, created_at=each) for each in times)
         assert not profiles.difference([offset], [utc])
-        for other in ("2023-01-15T18:50:32.987Z", "yesterday", "", None, 1):
+        for other in ("2023-01-15T18:50:32.987Z", "2023-01-15T18:50:32.986", "yesterday", None, 1):
             [change] = profiles.difference([offset], [profile(1, created_at=other)]).changed
             assert list(change.fields) == ["created_at"]
 

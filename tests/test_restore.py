@@ -11,7 +11,7 @@ from oauthsync.preparing import prepare
 from oauthsync.restore import find_run
 from oauthsync.runs import NewStep
 from oauthsync.sandbox import Fault
-from tests.importing import Content, Crash, Points, World, content_of, contents, scratch
+from tests.importing import TOKENS, Content, Crash, Points, World, content_of, contents, scratch
 from tests.invariants import check_invariants
 from tests.test_importer import OVER, UPDATE, fill, states, waits
 
@@ -218,6 +218,22 @@ def test_an_open_call_of_a_run_whose_safety_snapshot_is_gone_does_not_bar_the_ta
     assert "what was there before is not known" in {step.error for step in world.steps(1)}
 
 
+def test_an_import_into_another_workspace_ends_with_the_first_answer_that_tells_so() -> None:
+    """It is empty, and the token may not ask whose it is."""
+    granted = {token: ["list", "create"] for token in TOKENS.values()}
+    with scratch() as folder, World(folder / "backup", privileges=granted) as world:
+        fill(world)
+        world.export("prod")
+        for profile_id in world.source.profiles:
+            world.source.delete(profile_id)
+        world.tokens = {**world.tokens, "PROD_TOKEN": world.tokens["DEV_TOKEN"]}
+        world.width = 1
+        with pytest.raises(StoreError, match="another workspace now") as caught:
+            world.carry_out()
+        [created] = world.source.profiles
+        assert f"profile {created} was created there" in str(caught.value)
+
+
 def test_resuming_in_another_workspace_that_is_empty_is_refused(world: World) -> None:
     """Its list does not tell whose it is; so the API is asked."""
     fill(world)
@@ -231,7 +247,7 @@ def test_resuming_in_another_workspace_that_is_empty_is_refused(world: World) ->
     world.tokens = {**world.tokens, "PROD_TOKEN": world.tokens["DEV_TOKEN"]}
     with pytest.raises(StoreError, match="another workspace now"):
         world.resume()
-    assert world.calls == ["GET list", "GET me"]
+    assert world.calls == ["GET list", "GET list", "GET me"]
 
 
 def test_a_run_of_another_target_is_refused(world: World) -> None:

@@ -76,6 +76,20 @@ def test_where_no_new_profile_matches_the_call_is_repeated(there: list[Profile])
     assert settling.called(step("create"), by_id(there), {1}, {}) is None
 
 
+@pytest.mark.parametrize(
+    "there", [profile(7, "acme "), profile(7, client_id="APP"), profile(7, provider="HubSpot")]
+)
+def test_a_new_profile_that_the_api_may_have_changed_is_not_made_once_more(there: Profile) -> None:
+    """An API that stores names without the space around them would get one with each try."""
+    steps, listed = [step("create")], by_id([profile(1, "another"), there])
+    ending = settling.called(steps[0], listed, {1}, {})
+    assert ending is not None
+    assert (ending.state, ending.target_id) == ("failed", None)
+    assert "a new profile may be this one, changed by the API: 7" in (ending.error or "")
+    assert settling.uncalled(steps, listed, {1}, {}) == {1: ending}
+    assert settling.uncalled(steps, listed, {1, 7}, {}) == {}, "it was there before"
+
+
 def test_several_new_profiles_are_for_a_person_to_decide() -> None:
     ending = settling.called(step("create"), by_id([profile(7), profile(8)]), {1}, {})
     assert ending is not None

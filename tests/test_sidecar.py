@@ -570,9 +570,9 @@ def test_updates_behave_like_a_dictionary(
         for entries, remove in updates:
             old, data = filed, path.read_bytes()
             filed = {app: each for app, each in old.items() if app not in remove}
-            kept = {app: each.token for app, each in filed.items()}
             for each in entries:
-                filed[each.app] = replace(each, token=each.token or kept.get(each.app))
+                last = filed.get(each.app, each)
+                filed[each.app] = replace(each, token=each.token or last.token)
             given_apps = {each.app for each in entries}
             saved = sidecar.update(path, KEY, entries, remove=remove)
             assert saved == Saved(
