@@ -60,8 +60,8 @@ the target shows that calls were carried out all the same."""
 MAX_STALLED = 4
 """Rounds in a row in which no step came to its end; then those that are left are given up."""
 
-
 NO_ANSWER = f"the API gave no usable answer in {MAX_STALLED} rounds, and did not do it"
+"""How the error of a step that is given up begins."""
 
 SecretLookup = Callable[[str, str], Entry | None]
 """The secrets filed under exactly this provider and client id."""

@@ -237,7 +237,9 @@ class Session:
 
     def _check_still_meant(self, run: Run) -> None:
         """UsageError for an undo since which an import has counted on what it would delete."""
-        for later in self._journal.runs() if run.kind == "undo" else ():
+        if run.kind != "undo":
+            return
+        for later in self._journal.runs():
             if later.id > run.id and later.kind == "import" and later.target == run.target:
                 raise UsageError(
                     f"run {run.id} undoes run {run.undoes}, and run {later.id} was an import since:"

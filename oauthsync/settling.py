@@ -17,7 +17,7 @@ An `Ending` says how a step ends; where there is none, it is still to be done.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from oauthsync import profiles, strictjson
@@ -52,7 +52,7 @@ def called(
         case "create":
             new = list(_new(live, known))
             exact = [each for each in new if each.key == step.key]
-            return _created(exact, late) or _alike(step, new)
+            return _created(exact, late) or _changed(step, _by_folded_key(new))
         case "update" if profile and earlier and _differing(step, earlier):
             return None if _differing(step, profile) else _adopted(profile)
         case "delete" if profile is None:
@@ -79,9 +79,9 @@ def uncalled(
     new: dict[object, list[Profile]] = defaultdict(list)
     for profile in _new(live, known):
         new[profile.key].append(profile)
-    others = [profile for profile in _new(live, known) if profile.key not in creates]
+    others = _by_folded_key(profile for profile in _new(live, known) if profile.key not in creates)
     for key, group in creates.items():
-        found.update((step.id, ending) for step in group if (ending := _alike(step, others)))
+        found.update((step.id, ending) for step in group if (ending := _changed(step, others)))
         # As many as there are steps, or fewer: all of them are interchangeable.
         if len(new[key]) > len(group):
             found.update((step.id, _ambiguous(new[key])) for step in group)
@@ -113,20 +113,27 @@ def _new(live: Live, known: Collection[int]) -> Iterator[Profile]:
     return (profile for profile in live.values() if profile.id not in known)
 
 
-def _alike(step: Step, new: Sequence[Profile]) -> Ending | None:
+def _changed(step: Step, new: Mapping[object, Sequence[Profile]]) -> Ending | None:
     """How a create ends beside a new profile that the API may have made of what it was sent.
 
-    To create it once more would make another one of these, each time.
+    To create it once more would make another one of these, each time. `new` are profiles of other
+    keys, by these keys folded.
     """
-    wanted = _folded(step.key)
-    ids = [str(each.id) for each in new if each.key != step.key and _folded(each.key) == wanted]
+    ids = ", ".join(str(each.id) for each in new.get(_folded(step.key), ()))
     if not ids:
         return None
-    error = f"a new profile may be this one, changed by the API: {', '.join(ids)}"
+    error = f"a new profile may be this one, changed by the API: {ids}"
     return Ending("failed", error=f"{error}; delete it, or leave this one out")
 
 
-def _folded(key: Sequence[str | None]) -> tuple[str, ...]:
+def _by_folded_key(profiles: Iterable[Profile]) -> Mapping[object, Sequence[Profile]]:
+    found: dict[object, list[Profile]] = defaultdict(list)
+    for profile in profiles:
+        found[_folded(profile.key)].append(profile)
+    return found
+
+
+def _folded(key: Iterable[str | None]) -> tuple[str, ...]:
     return tuple((text or "").strip().casefold() for text in key)
 
 
