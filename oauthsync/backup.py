@@ -228,16 +228,23 @@ class Backup:
         """As `live`, through an open API; `share` workspaces are read side by side."""
         from oauthsync.exporter import WIDTH, read_listing
 
-        expected = self.expected[api.workspace] = self._last_count(api.workspace)
+        expected = self.last_count(api.workspace)
         width = min(WIDTH, max(FLEET_READERS // share, 1))
         return read_listing(api, expected=expected, listener=self.listener, width=width)
 
-    def _last_count(self, workspace: str) -> int:
-        """How many profiles the workspace had when it was last looked at."""
-        if self._database is None and not self.config.database.exists():
-            return 0
-        known = self.snapshots().newest(workspace)
-        return known.profiles if known else 0
+    def last_count(self, workspace: str) -> int:
+        """How many profiles the workspace had when it was last looked at, or written to.
+
+        It is noted as the number that is expected.
+        """
+        count = 0
+        if self._database is not None or self.config.database.exists():
+            known = self.snapshots().newest(workspace)
+            if known is not None:
+                grown = self.journal().growth(known.id) if known.kind == "safety" else 0
+                count = known.profiles + grown
+        self.expected[workspace] = count
+        return count
 
     # --- export ---------------------------------------------------------------------------------
 

@@ -168,8 +168,7 @@ class Importer:
                 return
             self._do_all(steps, patience, len(self._journal.steps(run.id)))
             if self._target.has_open_calls():
-                expected = self._expected(self._journal.steps(run.id))
-                self._review(run, self._target.look(expected=expected))
+                self._review(run, self._target.look(expected=self._expected(run)))
             before, steps = steps, self._planned(run)
             if len(steps) < len(before):
                 stalled, patience = 0, patience * 4
@@ -179,10 +178,10 @@ class Importer:
     def _planned(self, run: Run) -> list[Step]:
         return [step for step in self._journal.steps(run.id) if step.state == "planned"]
 
-    def _expected(self, steps: Sequence[Step]) -> int:
+    def _expected(self, run: Run) -> int:
         """How many profiles the target has by what a run's steps did."""
-        done = [step.action for step in steps if step.is_done]
-        return len(self._before) + done.count("create") - done.count("delete")
+        assert run.safety_snapshot is not None, "or `before` would not be known"
+        return len(self._before) + self._journal.growth(run.safety_snapshot)
 
     def _give_up(self, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -377,7 +376,7 @@ class Importer:
         # A change of a single profile is not worth another listing where its answer was clear.
         if not steps or (run.kind == "profile" and self._answered.cover(done)):
             return self._answered.applied_to(by_id(listing.profiles), done)
-        return by_id(self._target.list(expected=self._expected(steps)).profiles)
+        return by_id(self._target.list(expected=self._expected(run)).profiles)
 
     def _end(self, run: Run, *, verified: bool | None) -> None:
         done = all(step.is_done for step in self._journal.steps(run.id))

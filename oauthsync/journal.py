@@ -193,6 +193,17 @@ class Journal:
             rows = connection.execute(_STEPS + "WHERE run_id = ? ORDER BY position", (run_id,))
             return [_step(row) for row in rows]
 
+    def growth(self, safety_snapshot: int) -> int:
+        """How many profiles more the run has left than its safety snapshot holds."""
+        with reading(self._database) as connection:
+            (found,) = connection.execute(
+                "SELECT total(CASE action WHEN 'create' THEN 1 WHEN 'delete' THEN -1 END)"
+                " FROM steps JOIN runs ON runs.id = run_id"
+                " WHERE runs.safety_snapshot_id = ? AND steps.state IN ('done', 'adopted')",
+                (safety_snapshot,),
+            ).fetchone()
+        return int(found)
+
     def last_detail(self, step: Step) -> str | None:
         """Why the last call of a step that says so did not do it, or may not have."""
         with reading(self._database) as connection:

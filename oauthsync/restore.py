@@ -87,7 +87,7 @@ class Session:
         Raises as `Target.look` does, and FileError where another process writes to the workspace.
         """
         known = self._snapshots.newest(self.workspace.name)
-        self.backup.expected[self.workspace.name] = expected = known.profiles if known else 0
+        expected = self.backup.last_count(self.workspace.name)
         if known and known.user_id is not None:
             self._lock.take(known.user_id)
         while True:

@@ -218,6 +218,18 @@ def test_an_open_call_of_a_run_whose_safety_snapshot_is_gone_does_not_bar_the_ta
     assert "what was there before is not known" in {step.error for step in world.steps(1)}
 
 
+def test_a_list_that_lacks_once_what_an_import_has_created_is_not_believed(world: World) -> None:
+    """No export has seen it, but the journal knows how many there are."""
+    fill_without_twins(world)
+    for profile_id in world.target.profiles:
+        world.target.delete(profile_id)
+    world.carry_out()
+    wanted = contents(world.target)
+    world.sandbox.faults = [Fault("skip-row", "list", times=1)]
+    assert not world.carry_out().report.steps
+    assert contents(world.target) == wanted
+
+
 def test_an_import_into_another_workspace_ends_with_the_first_answer_that_tells_so() -> None:
     """It is empty, and the token may not ask whose it is."""
     granted = {token: ["list", "create"] for token in TOKENS.values()}
