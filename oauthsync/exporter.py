@@ -12,7 +12,7 @@ delete: a row that moves across a page's border is then read twice or not at all
   some more full ones ever further ahead: a short list costs no request too many, and a long one
   that nobody has read before does not take all day. While requests wait for the quota, fetching
   ahead would gain nothing.
-- The empty page behind a full last one is fetched once.
+- The empty page behind a full last one is fetched once, unless profiles are gone.
 """
 
 import math
@@ -96,7 +96,7 @@ def _read_until_agreed(
     requests = api.requests
     before, known = _Reading((), None), expected
     for number in range(1, MAX_READINGS + 1):
-        reading = _read(api, pool, before, expected, number, listener)
+        reading = _read(api, pool, before, expected, known, number, listener)
         found = reading.profiles
         if found is not None:
             expected = len(found)
@@ -123,10 +123,14 @@ def _read(
     pool: ThreadPoolExecutor,
     before: _Reading,
     expected: int,
+    known: int,
     number: int,
     listener: Listener,
 ) -> _Reading:
-    """The pass with this number over the list, which probably has `expected` profiles."""
+    """The pass with this number over the list, which probably has `expected` profiles.
+
+    When it was last looked at, it had `known`.
+    """
     pages: list[Page] = []
     found: dict[int, Profile] = {}
     under_way: deque[Future[Page]] = deque()
@@ -147,7 +151,7 @@ def _read(
         is_whole = len(found) == rows
         # What the reading before found has come again: it has seen the empty page behind, too.
         is_known = len(found) == len(before.profiles or ()) and before.agrees(found)
-        is_over = not is_whole or not page.is_full or is_known
+        is_over = not is_whole or not page.is_full or (is_known and len(found) >= known)
         if len(pages) > MAX_PAGES:
             raise ApiError(f"the list of {api.workspace!r} does not end after {MAX_PAGES} pages")
     behind = [result(future) for future in under_way]

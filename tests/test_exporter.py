@@ -202,7 +202,9 @@ def test_a_list_that_never_agrees_with_itself_is_an_error(
         assert len(sandbox.requests) <= MAX_READINGS * (13 + WIDTH)
 
 
-@pytest.mark.parametrize("kind", ["repeat-page", "repeat-row", "endless", "shuffle", "skip-row"])
+@pytest.mark.parametrize(
+    "kind", ["repeat-page", "repeat-row", "skip-row", "empty-page", "endless", "shuffle"]
+)
 @pytest.mark.parametrize("passing", range(6))
 def test_a_list_that_lies_once_is_read_until_it_is_complete(
     kind: str, passing: int, tmp_path: Path

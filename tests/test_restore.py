@@ -225,7 +225,7 @@ def test_a_list_that_lacks_once_what_an_import_has_created_is_not_believed(world
         world.target.delete(profile_id)
     world.carry_out()
     wanted = contents(world.target)
-    world.sandbox.faults = [Fault("skip-row", "list", times=1)]
+    world.sandbox.faults = [Fault("empty-page", "list", times=1)]
     assert not world.carry_out().report.steps
     assert contents(world.target) == wanted
 

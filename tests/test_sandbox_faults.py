@@ -364,6 +364,11 @@ def test_a_row_between_two_pages_can_be_skipped() -> None:
         assert (first[-1], second[0], second[-1], third[0]) == (99, 101, 200, 201)
 
 
+def test_a_page_can_be_empty() -> None:
+    with lying("empty-page") as sandbox:
+        assert listing(sandbox) == [[], [], []]
+
+
 @pytest.mark.parametrize("profiles", [1, 250])
 def test_pages_can_go_on_for_ever(profiles: int) -> None:
     with lying("endless", profiles) as sandbox:

@@ -46,6 +46,7 @@ LISTING = {
     "repeat-page": "list: from page 2 on, the rows of the page before",
     "repeat-row": "list: from page 2 on, the rows begin with the last one of the page before",
     "skip-row": "list: from page 2 on, the page's first row is skipped",
+    "empty-page": "list: the page has no rows",
     "endless": "list: after the last row comes the first one again, and every page is full",
     "reorder": "list: the page's rows in another order each time",
     "shuffle": "list: all rows in another order for each page",
@@ -204,6 +205,8 @@ def false_page(
 ) -> Sequence[int]:
     """The ids that a listing's page shows under the fault `kind`, one of `LISTING`."""
     start = (page - 1) * per_page
+    if kind == "empty-page":
+        return []
     if kind == "endless":
         return [ids[row % len(ids)] for row in range(start, start + per_page)] if ids else []
     if kind == "shuffle":
