@@ -21,7 +21,7 @@ from oauthsync.overrides import Override, Wanted, more_data
 from oauthsync.profiles import Profile
 from oauthsync.strictjson import Json
 from oauthsync.tables import suggestion
-from oauthsync.text import listed
+from oauthsync.text import GLOBS, listed
 
 OnExisting = Literal["update", "skip", "fail"]
 
@@ -70,7 +70,7 @@ class Selection:
             if not any(fnmatchcase(profile.name, glob) for profile in source):
                 raise UsageError(
                     f"--only: no profile of the snapshot is named {glob!r}",
-                    hint="upper and lower case differ; * stands for any text, ? for a character",
+                    hint=f"{GLOBS}. Where it is gone: `oauthsync log` says which snapshot has it",
                 )
         if self != Selection() and not any(self.holds(profile) for profile in source):
             raise UsageError("--only, --provider and --id together select no profile")

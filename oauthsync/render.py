@@ -305,10 +305,12 @@ class Renderer:
         what = "change of one profile in" if run.kind == "profile" else f"{run.kind} into"
         head = f"undo of run {run.id}, {what} {inline(run.target)}, {run.started_at}"
         kinds = {"delete": "delete", "update": "put back"}
-        lines = [
-            Line(step.provider, kinds[step.action], (inline(step.name), f"id {step.target_id}"))
-            for step in plan.steps
-        ]
+        sent = {step.target_id: step for step in steps}
+        lines = []
+        for step in plan.steps:
+            cells, found = (inline(step.name), f"id {step.target_id}"), sent.get(step.target_id)
+            differing = changes(found, step) if found and step.action == "update" else ()
+            lines.append(Line(step.provider, kinds[step.action], cells, differing))
         # What a step may have made without an id of its own has the step's name.
         providers: dict[object, str] = {step.name: step.provider for step in steps}
         providers |= {step.target_id: step.provider for step in steps}
@@ -334,7 +336,7 @@ class Renderer:
                 "whose call got no answer, but was carried out": len(adopted) - by_others,
                 "that somebody else, or another run, may have made": by_others,
             }
-            told += f" ({len(adopted)} of them adopted: {counted(ways)})"
+            told += f" (of them adopted: {counted(ways)})"
         if failed:
             told += f", {len(failed)} not done"
         told += "" if verified else ", NOT verified"
@@ -401,18 +403,19 @@ def _step_line(step: "Step") -> Line:
     head = (inline(step.name), f"id {ids_of(step)}")
     if step.action == "blocked":
         # Its reason is what a person has to act on: a line of its own is never shortened.
-        return Line(step.provider, step.action, (*head, ""), (inline(step.reason),))
+        told = (inline(step.reason), *_renamed(step))
+        return Line(step.provider, step.action, (*head, ""), told)
     return Line(step.provider, step.action, (*head, inline(step.reason)), _renamed(step))
 
 
 def _renamed(step: "Step") -> tuple[str, ...]:
     """How name and client id differ from what the target has or, where it is new, the snapshot."""
-    if step.action not in ("create", "update"):
+    if step.action in ("unchanged", "skip"):
         return ()
     return changes(step.match or step.wanted.source, step)
 
 
-def changes(before: "Profile", step: "Step | NewStep") -> tuple[str, ...]:
+def changes(before: "Profile | RunStep", step: "Step | NewStep") -> tuple[str, ...]:
     """How name and client id of a step differ from what was there."""
     pairs = (("name", before.name, step.name), ("client id", before.client_id, step.client_id))
     return tuple(

@@ -29,7 +29,7 @@ from oauthsync import strictjson
 from oauthsync.entries import Entry, entry_from_json
 from oauthsync.errors import UsageError
 from oauthsync.strictjson import Json
-from oauthsync.text import inline, listed
+from oauthsync.text import count_of, inline, listed
 
 MAX_SIZE = 16 << 20
 """Bytes of a file."""
@@ -195,7 +195,7 @@ def _csv_rows(content: str) -> Iterator[tuple[str, _Row]]:
     header = _columns(*next(lines))
     for where, cells in lines:
         if len(cells) != len(header):
-            problem = f"it has {len(cells)} cells, and the header has {len(header)}"
+            problem = f"it has {count_of(len(cells), 'cell')}, and the header has {len(header)}"
             yield where, _RowError(where, problem, hint=_QUOTES_HINT)
             continue
         row: dict[str, Json] = dict(zip(header, cells, strict=True))

@@ -223,7 +223,8 @@ def _no_match(path: Path, key: Key, data: bytes, hint: str | None) -> SidecarErr
             return _DamagedError(
                 f"the passphrase does not open {path}: "
                 "it is wrong, or the file's header is damaged",
-                hint=hint,
+                hint=f"{hint or 'check it'}; where it is lost for good, move the file away and"
+                " file the secrets anew: `oauthsync secrets missing --csv`",
             )
         case _:
             return _DamagedError(

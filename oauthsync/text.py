@@ -8,6 +8,12 @@ scripts stay, and so do the joiners that some scripts and emoji are written with
 
 from collections.abc import Sequence
 
+GLOBS = (
+    "upper and lower case differ; * stands for any text, ? for a character, [ab] for one of these,"
+    " and [[] for a bracket"
+)
+"""What to know of a glob that fits nothing."""
+
 _SPACES = "\N{NO-BREAK SPACE}\N{OGHAM SPACE MARK}\N{NARROW NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}" + (
     "".join(map(chr, range(0x2000, 0x200B))) + "\N{MEDIUM MATHEMATICAL SPACE}"
 )

@@ -62,6 +62,15 @@ def test_one_workspace_that_fails_costs_the_others_nothing(desk: Desk) -> None:
     assert "set BAD" in called.err
 
 
+def test_where_all_workspaces_fail_for_the_same_reason_its_code_is_theirs(desk: Desk) -> None:
+    """A job that takes 6 for "in part" is not to take a lost token for that."""
+    url = desk.sandbox.url
+    desk.configure(workspace("bad", url, "BAD") + workspace("worse", url, "WORSE"))
+    called = desk.call("export", "--all", "--json")
+    assert (called.code, called.json["snapshots"]) == (3, [])
+    assert len(called.json["failed"]) == 2
+
+
 def test_a_single_workspace_that_fails_ends_with_its_own_code(desk: Desk) -> None:
     desk.configure(workspace("bad", desk.sandbox.url, "BAD"))
     assert desk.refused("export").code == 3

@@ -403,14 +403,13 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
     desk.done("export")
     monkeypatch.setattr("oauthsync.snapshots.Snapshots.all", interrupted)
     monkeypatch.setattr("oauthsync.api.Api.page", interrupted)
-    kept = "what was done is kept: `oauthsync resume` goes on where a run has begun"
     unread = "no snapshot was taken of what was still being read: call it again"
     for args, hint in (
         (["snapshots"], None),
         (["export"], unread),
         (["export", "--all"], f"{unread}; `oauthsync snapshots` lists those that were taken"),
         (["import", "1"], "nothing was written"),
-        (["profiles", "delete", "1"], kept),
+        (["profiles", "delete", "1"], "nothing was written"),
     ):
         called = desk.call(*args, "--json")
         assert (called.code, called.json["error"]) == (130, "interrupted")

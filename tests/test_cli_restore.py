@@ -122,6 +122,12 @@ def test_a_plan_for_another_workspace_names_the_snapshot_that_has_more_too(
     assert "lacks" not in desk.call("plan", "--to", "prod").out
 
 
+def test_a_plan_is_saved_in_a_file_and_not_on_stdout(desk: Desk, loss: int) -> None:
+    called = desk.refused("plan", "-o", "-")
+    assert (called.code, "-o takes a file's name" in called.err) == (2, True)
+    assert not Path("-").exists()
+
+
 def test_a_plan_shows_what_an_override_changes(desk: Desk, loss: int) -> None:
     (desk.folder / "o.toml").write_text(
         '[[override]]\nmatch = { name = "Acme" }\nname = "{name} (prod)"\nclient_id = "prod-app"\n'

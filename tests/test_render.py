@@ -293,7 +293,7 @@ def test_a_run_tells_what_was_done_adopted_and_left_undone() -> None:
         )
     )
     assert told.splitlines() == [
-        "run 7 in prod: 3 created (2 of them adopted: 1 whose call got no answer, but was carried"
+        "run 7 in prod: 3 created (of them adopted: 1 whose call got no answer, but was carried"
         " out, 1 that somebody else, or another run, may have made), 2 not done, NOT verified",
         "  ! Beta   id 1",
         "      422: no",
@@ -381,6 +381,23 @@ def test_an_undo_tells_what_it_deletes_puts_back_and_leaves() -> None:
         "      it was changed since",
     ]
     assert Renderer().undo(run, (), UndoPlan((), ())).splitlines()[1:] == ["nothing to undo"]
+
+
+def test_an_undo_shows_what_an_update_gets_back() -> None:
+    earlier = NewStep.on(profile(9), "update", "updated by the run", name="Old", client_id="old")
+    sent = step("update", "done", target_id=9, name="New", client_id="new")
+    told = Renderer().undo(report().run, [sent], UndoPlan((earlier,), ()))
+    assert told.splitlines()[2:] == [
+        "  ~ Old  id 9",
+        "      name: New → Old",
+        "      client id: new → old",
+    ]
+
+
+def test_a_blocked_step_shows_the_client_id_whose_secret_is_missing() -> None:
+    override = Override(provider_is="hubspot", client_id="production")
+    made = plan.make(situation([profile(1)], [], apps=()), Options(overrides=(override,)))
+    assert "client id: app → production" in Renderer().plan(prepared(made))
 
 
 # Markdown

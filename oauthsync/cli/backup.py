@@ -59,6 +59,8 @@ def export_command(session: Session, workspaces: tuple[str, ...], every: bool) -
     if failed and len(chosen) == 1:
         raise failed[0].error
     _report_export(session, done, failed)
+    if failed and not done and len(codes := {each.error.exit_code for each in failed}) == 1:
+        return codes.pop()
     return EXIT_INCOMPLETE if failed else 0
 
 
@@ -199,11 +201,10 @@ def _remind_of_case(session: Session, glob: str, names: "Iterable[str]") -> None
     """Of what may be why a glob fits none of these names."""
     from fnmatch import fnmatchcase
 
+    from oauthsync.text import GLOBS
+
     if glob != "*" and not any(fnmatchcase(name, glob) for name in names):
-        session.say(
-            f"--name {glob!r} fits no name: upper and lower case differ; * stands for any text,"
-            " ? for a character"
-        )
+        session.say(f"--name {glob!r} fits no name: {GLOBS}")
 
 
 def _complete_side(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

@@ -197,6 +197,8 @@ def make_plan(
 
 def _check_output(file: Path) -> None:
     """FileError where the plan would take the place of something else than a plan."""
+    if str(file) == "-":
+        raise UsageError("-o takes a file's name", hint="--json prints the plan on stdout")
     if not os.path.lexists(file):
         return
     try:

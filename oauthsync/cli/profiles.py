@@ -136,12 +136,14 @@ def _write(
     with session.backup() as backup:
         workspace = backup.workspace(name)
         with open_session(backup, workspace) as writing:
+            once_begun, session.interrupted = session.interrupted, "nothing was written"
             listing = writing.look()
             step = plan(listing)
             if step.action != "create" and not yes:
                 _confirm(session, workspace, step, listing)
             if step.action != "delete":
                 _ensure_secret(session, backup, workspace, step)
+            session.interrupted = once_begun
             report = writing.write_one(step, listing).report
         [done] = report.steps
         if not done.is_done:

@@ -236,11 +236,14 @@ def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> i
         found = _find_run(session, backup, run, unfinished=False)
         workspace, steps = backup.workspace(found.target), backup.journal().steps(found.id)
 
+        once_begun, session.interrupted = session.interrupted, "nothing was written"
+
         def confirm(plan: "UndoPlan") -> bool:
             session.show(lambda renderer: renderer.undo(found, steps, plan))
             deletes = sum(step.action == "delete" for step in plan.steps)
             counts = f"{deletes} to delete, {len(plan.steps) - deletes} to put back"
             _confirm(session, f"{counts}. Undo run {found.id} in", workspace, yes=yes)
+            session.interrupted = once_begun
             return True
 
         with open_session(backup, workspace) as writing:

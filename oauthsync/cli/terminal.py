@@ -117,6 +117,7 @@ def ask(prompt: str) -> str:
     with contextlib.suppress(OSError):
         click.echo(f"{wrapped(visible(prompt), sys.stderr)} ", nl=False, err=True)
     if not (line := sys.stdin.readline()):
+        tell("")  # what is told next does not stand behind the question
         raise click.Abort
     return line.strip()
 
