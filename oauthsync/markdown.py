@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from oauthsync.render import MARKS, ids_of, summary, to_choose_again
+from oauthsync.lines import MARKS, ids_of, summary, to_choose_again
 from oauthsync.text import inline
 
 if TYPE_CHECKING:

@@ -1,12 +1,12 @@
-"""Results as text for people: tables, plans, differences. The only place that knows colours.
+"""Results as text for people: tables, plans, differences. The only place that writes colours.
 
-Every line can be read without colour: a symbol says what a colour says. Lists are folded, with
-their counts, and shortened on a terminal only: a pipe gets all of it, and so does `verbose`.
+Every line can be read without colour (`lines.py`). Lists are folded, with their counts, and
+shortened on a terminal only: a pipe gets all of it, and so does `verbose`.
 """
 
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -14,15 +14,26 @@ import click
 
 from oauthsync import strictjson
 from oauthsync.layout import cell, columns, fit, without_room, wrapped
-from oauthsync.text import count_of, inline
+from oauthsync.lines import (
+    MARKS,
+    Line,
+    changes,
+    counted,
+    failed_line,
+    heading,
+    in_use_line,
+    side,
+    step_line,
+    summary,
+    to_choose_again,
+)
+from oauthsync.text import inline
 
 if TYPE_CHECKING:
-    from oauthsync.checks import Vanished
     from oauthsync.importer import Report
-    from oauthsync.plan import Step
     from oauthsync.preparing import Prepared
     from oauthsync.profiles import Change, Difference, Profile
-    from oauthsync.runs import NewStep, Run
+    from oauthsync.runs import Run
     from oauthsync.runs import Step as RunStep
     from oauthsync.snapshots import LogEntry, Snapshot
     from oauthsync.strictjson import Json
@@ -41,42 +52,8 @@ _FREE = (("name", "profiles", "error"), ("client id",))
 """The columns that are shortened first: free text, and only then what has to be typed letter by
 letter, while the others say what a row is about."""
 
-
-@dataclass(frozen=True)
-class Mark:
-    """How one kind of line is marked, and what its hidden ones are called."""
-
-    symbol: str
-    color: str | None
-    words: str
-
-
-MARKS: Mapping[str, Mark] = {
-    "create": Mark("+", "green", "to create"),
-    "update": Mark("~", "yellow", "to update"),
-    "unchanged": Mark("=", None, "unchanged"),
-    "skip": Mark(".", None, "skipped"),
-    "blocked": Mark("!", "red", "blocked"),
-    "added": Mark("+", "green", "added"),
-    "removed": Mark("-", "red", "removed"),
-    "changed": Mark("~", "yellow", "changed"),
-    "new id": Mark("±", "yellow", "with a new id"),
-    "delete": Mark("-", "red", "to delete"),
-    "put back": Mark("~", "yellow", "to put back"),
-    "left": Mark("!", "red", "left as they are"),
-    "failed": Mark("!", "red", "not done"),
-    "in use": Mark(">", "yellow", "to be chosen again"),
-}
-
-
-@dataclass(frozen=True)
-class Line:
-    """A marked line below the heading of its `group`, and what is told below it."""
-
-    group: str
-    kind: str
-    cells: tuple[str, ...]
-    details: tuple[str, ...] = ()
+_OWN = ("id", "user_id", "created_at")
+"""What a profile that was created again has of its own."""
 
 
 class Renderer:
@@ -242,7 +219,7 @@ class Renderer:
         self, before: Mapping[str, "Json"], after: Mapping[str, "Json"], found: "Difference"
     ) -> str:
         """A difference below its two sides, which are as `documents` gives them."""
-        return f"--- {_side(before)}\n+++ {_side(after)}\n{self.difference(found)}"
+        return f"--- {side(before)}\n+++ {side(after)}\n{self.difference(found)}"
 
     def log(self, entries: Sequence["LogEntry"], newest: Sequence["Snapshot"]) -> str:
         """The differences from export to export; without any, the `newest` that were compared."""
@@ -292,13 +269,13 @@ class Renderer:
         steps = [step for step in plan.steps if self._verbose or step.action != "unchanged"]
         lines = self._lines(
             [step.action for step in steps],
-            lambda at: _step_line(steps[at]),
+            lambda at: step_line(steps[at]),
             first={at for at, step in enumerate(steps) if not step.wanted.is_as_it_was},
         )
         if counts:
             lines.append(summary(plan.summary))
         told = [*to_choose_again(prepared), *notes]
-        return "\n".join([self.prose(_heading(prepared)), *lines, *map(self.prose, told)])
+        return "\n".join([self.prose(heading(prepared)), *lines, *map(self.prose, told)])
 
     def undo(self, run: "Run", steps: "Sequence[RunStep]", plan: "UndoPlan") -> str:
         """What undoing a run would do, and leave; `steps` are the run's."""
@@ -326,7 +303,7 @@ class Renderer:
         words = {"create": "created", "update": "updated", "delete": "deleted"}
         done = Counter(words[step.action] for step in report.steps if step.is_done)
         adopted = [step for step in report.steps if step.state == "adopted"]
-        failed = [_failed_line(step) for step in report.steps if not step.is_done]
+        failed = [failed_line(step) for step in report.steps if not step.is_done]
         verified = bool(report.run.verified)
         told = f"run {report.run.id} in {inline(report.run.target)}: {counted(done)}"
         told += " and verified" if done and verified else ""
@@ -344,7 +321,7 @@ class Renderer:
 
     def in_use(self, run: "Run", found: "Sequence[tuple[RunStep, Profile]]") -> str:
         """Which profiles a person has to choose again in the target's connections."""
-        lines = [_in_use_line(step, profile) for step, profile in found]
+        lines = [in_use_line(step, profile) for step, profile in found]
         lines.sort(key=lambda line: line.group)
         where = "connection that used it"
         if run.source != run.target:
@@ -365,115 +342,3 @@ class Renderer:
 
 def _is_number(value: object) -> bool:
     return value is None or isinstance(value, int)
-
-
-def describe(profile: "Profile | Vanished") -> str:
-    """A profile in one line."""
-    return f"{inline(profile.name)} ({inline(profile.provider)}, id {profile.id})"
-
-
-_OWN = ("id", "user_id", "created_at")
-"""What a profile that was created again has of its own."""
-
-
-def _side(side: Mapping[str, "Json"]) -> str:
-    what = f"snapshot {side['id']}" if side["id"] is not None else "now"
-    size = side["profiles"]
-    assert isinstance(size, int)
-    workspace = inline(str(side["workspace"]))
-    return f"{workspace}, {what}, {side['taken_at']}: {count_of(size, 'profile')}"
-
-
-def _heading(prepared: "Prepared") -> str:
-    snapshot, target = prepared.snapshot, prepared.target
-    return (
-        f"snapshot {snapshot.id} of {inline(snapshot.workspace)} ({snapshot.taken_at})"
-        f" → {inline(target.name)} ({target.url})"
-    )
-
-
-def ids_of(step: "Step") -> str:
-    """A step's id in the source, and the one in the target where it has another there."""
-    if step.target_id in (None, step.source_id):
-        return str(step.source_id)
-    return f"{step.source_id} → {step.target_id}"
-
-
-def _step_line(step: "Step") -> Line:
-    head = (inline(step.name), f"id {ids_of(step)}")
-    if step.action == "blocked":
-        # Its reason is what a person has to act on: a line of its own is never shortened.
-        told = (inline(step.reason), *_renamed(step))
-        return Line(step.provider, step.action, (*head, ""), told)
-    return Line(step.provider, step.action, (*head, inline(step.reason)), _renamed(step))
-
-
-def _renamed(step: "Step") -> tuple[str, ...]:
-    """How name and client id differ from what the target has or, where it is new, the snapshot."""
-    if step.action in ("unchanged", "skip"):
-        return ()
-    return changes(step.match or step.wanted.source, step)
-
-
-def changes(before: "Profile | RunStep", step: "Step | NewStep") -> tuple[str, ...]:
-    """How name and client id of a step differ from what was there."""
-    pairs = (("name", before.name, step.name), ("client id", before.client_id, step.client_id))
-    return tuple(
-        f"{name}: {inline(old or 'none')} → {inline(new or 'none')}"
-        for name, old, new in pairs
-        if old != new
-    )
-
-
-def _failed_line(step: "RunStep") -> Line:
-    ids = f"id {step.source_id or step.target_id}"
-    return Line("", "failed", (inline(step.name), ids), (inline(step.error or "not done"),))
-
-
-def _in_use_line(step: "RunStep", profile: "Profile") -> Line:
-    nouns = {"shared_accounts_count": "connection", "oem_customers_count": "customer"}
-    fields = profile.fields
-    uses = [_uses(fields[name], noun) for name, noun in nouns.items() if fields.get(name)]
-    ids = f"id {step.source_id} → {step.target_id}"
-    cells = (inline(step.name), ids, ", ".join(uses) or "use unknown")
-    return Line(step.provider, "in use", cells)
-
-
-def _uses(count: "Json", noun: str) -> str:
-    # The API's page says that they are integers; nobody knows that they always are.
-    if isinstance(count, int):
-        return count_of(count, noun)
-    return f"{inline(strictjson.write(count))} {noun}s"
-
-
-def to_choose_again(prepared: "Prepared", shown: Callable[[str], str] = inline) -> list[str]:
-    """That profiles in use get new ids, which has a person at work afterwards; or nothing.
-
-    `shown` is how a name from outside is shown.
-    """
-    uses = [step.source_uses for step in prepared.plan.in_use]
-    if not uses:
-        return []
-    known = sum(each or 0 for each in uses)
-    one = ("is", "one has", "its")
-    are, ones_have, their = one if len(uses) == 1 else ("are", "ones have", "their")
-    if None in uses:
-        are = "are, or may be," if known else "may be"
-    told = f"{len(uses)} of those to create {are} in use"
-    where = ""
-    if not prepared.same_workspace:
-        told += f" in {shown(prepared.snapshot.workspace)}"
-        where = f", in what takes {their} place in the target"
-    if known:
-        told += f" by {known}{' or more' if None in uses else ''} connections and customers"
-    return [f"{told}: the new {ones_have} to be chosen by hand afterwards{where}"]
-
-
-def summary(counts: Mapping[str, int]) -> str:
-    """A plan's counts in words: `3 to create, 211 unchanged`."""
-    return counted({MARKS[action].words: count for action, count in counts.items()})
-
-
-def counted(counts: Mapping[str, int]) -> str:
-    """Counts in words, without the zeros."""
-    return ", ".join(f"{count} {words}" for words, count in counts.items() if count) or "nothing"

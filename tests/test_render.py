@@ -11,11 +11,12 @@ from oauthsync import markdown, plan, profiles
 from oauthsync.cli.plan import unfinished
 from oauthsync.config import Workspace
 from oauthsync.importer import Report
+from oauthsync.lines import Line, counted, describe, summary
 from oauthsync.overrides import Override
 from oauthsync.plan import Options
 from oauthsync.preparing import Prepared
 from oauthsync.profiles import Profile
-from oauthsync.render import FOLD, Line, Renderer, counted, describe, summary
+from oauthsync.render import FOLD, Renderer
 from oauthsync.runs import NewStep, Run, Step
 from oauthsync.snapshots import Listing, Snapshot
 from oauthsync.sources import FromVariable

@@ -115,8 +115,8 @@ def _warn_of_losses(session: Session, exported: "Exported") -> None:
     before, now = exported.before, exported.snapshot
     if not exported.difference.removed or before is None:
         return
+    from oauthsync.lines import describe
     from oauthsync.profiles import split_created_again
-    from oauthsync.render import describe
     from oauthsync.text import count_of
 
     left, moved = split_created_again(exported.difference)

@@ -193,7 +193,7 @@ def prune_command(
 def _warn_of_loss(
     session: Session, snapshot: "Snapshot", profiles: "Sequence[Vanished]", *, dry_run: bool
 ) -> None:
-    from oauthsync.render import describe
+    from oauthsync.lines import describe
     from oauthsync.text import count_of
 
     what = f"snapshot {snapshot.id} of {snapshot.workspace} ({snapshot.taken_at})"

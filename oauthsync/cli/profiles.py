@@ -167,7 +167,7 @@ def _write(
 
 def _confirm(session: Session, workspace: "Workspace", step: "NewStep", listing: "Listing") -> None:
     """Ask before a profile is deleted, or updated while it is in use."""
-    from oauthsync.render import changes, describe
+    from oauthsync.lines import changes, describe
     from oauthsync.single import find
 
     assert step.target_id is not None

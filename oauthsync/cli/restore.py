@@ -130,7 +130,7 @@ def _saved(file: Path, *, but_for: Collection[str]) -> "SavedPlan":
 def _go_ahead(session: Session, backup: "Backup", prepared: "Prepared", *, yes: bool) -> bool:
     """Show the plan, and ask; False where there is nothing to write, else an error where not."""
     from oauthsync import documents
-    from oauthsync.render import summary
+    from oauthsync.lines import summary
 
     plan, target = prepared.plan, prepared.target
     notes = notes_on(backup, prepared)

@@ -47,7 +47,7 @@ def runs_command(ctx: click.Context, session: Session) -> None:
 
 def _steps(run: "dict[str, Json]") -> str:
     """How far a run's steps came: `2 created, 1 failed`."""
-    from oauthsync.render import counted
+    from oauthsync.lines import counted
 
     names = ("created", "updated", "deleted", "by_others", "failed", "planned")
     counts = {name.replace("_", " "): run[name] for name in names}
