@@ -383,7 +383,12 @@ def _end_step(connection: sqlite3.Connection, step: int, ending: Ending) -> None
 
 
 def _mark_undone(connection: sqlite3.Connection, run: int | None) -> None:
-    connection.execute("UPDATE runs SET state = 'undone' WHERE id = ?", (run,))
+    # Earlier undos of it that were cut off have nothing left to do.
+    connection.execute(
+        "UPDATE runs SET state = 'undone' WHERE id = :run"
+        " OR (undoes_run = :run AND state IN ('running', 'incomplete'))",
+        {"run": run},
+    )
 
 
 def _run(row: Sequence[Any]) -> Run:

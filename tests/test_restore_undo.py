@@ -144,6 +144,9 @@ def test_the_undo_of_a_run_is_not_carried_on_unasked_after_another_import(world:
         world.resume(2)
     assert "`oauthsync undo 1`" in (caught.value.hint or "")
     assert contents(world.target) == there
+    world.undo(1)
+    states = {run.id: run.state for run in world.runs()}
+    assert states == {4: "complete", 3: "complete", 2: "undone", 1: "undone"}
 
 
 @pytest.mark.parametrize("answer", ["404", "none"])
