@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from oauthsync.api import Api
     from oauthsync.journal import Journal
+    from oauthsync.last_known import LastKnown
     from oauthsync.profiles import Difference
     from oauthsync.snapshots import Listing, Snapshot, Snapshots
 
@@ -228,23 +229,23 @@ class Backup:
         """As `live`, through an open API; `share` workspaces are read side by side."""
         from oauthsync.exporter import WIDTH, read_listing
 
-        expected = self.last_count(api.workspace)
-        width = min(WIDTH, max(FLEET_READERS // share, 1))
-        return read_listing(api, expected=expected, listener=self.listener, width=width)
+        last = self.last_known(api.workspace)
+        return read_listing(
+            api,
+            expected=last.count,
+            known=last.ids,
+            listener=self.listener,
+            width=min(WIDTH, max(FLEET_READERS // share, 1)),
+        )
 
-    def last_count(self, workspace: str) -> int:
-        """How many profiles the workspace had when it was last looked at, or written to.
+    def last_known(self, workspace: str) -> "LastKnown":
+        """What the workspace had at last; how much that is, is noted as what is expected."""
+        from oauthsync.last_known import LastKnown, last_known
 
-        It is noted as the number that is expected.
-        """
-        count = 0
-        if self._database is not None or self.config.database.exists():
-            known = self.snapshots().newest(workspace)
-            if known is not None:
-                grown = self.journal().growth(known.id) if known.kind == "safety" else 0
-                count = known.profiles + grown
-        self.expected[workspace] = count
-        return count
+        is_there = self._database is not None or self.config.database.exists()
+        found = last_known(self.database(), workspace) if is_there else LastKnown()
+        self.expected[workspace] = found.count
+        return found
 
     # --- export ---------------------------------------------------------------------------------
 

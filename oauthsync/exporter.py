@@ -3,7 +3,7 @@
 The list has no total and no stable order, and it can shift under the reader while others create and
 delete: a row that moves across a page's border is then read twice or not at all. So:
 
-- A list of more than one page, or of fewer profiles than were there when it was last looked at, is
+- A list of more than one page, or without some that were there when it was last looked at, is
   read until two readings in a row agree: the same profiles, with no difference that counts as a
   change. The second begins when the first has ended, so what they agree on was there in between.
 - A reading agrees with nothing where an id comes twice, or where rows stand behind a page that is
@@ -17,6 +17,7 @@ delete: a row that moves across a page's border is then read twice or not at all
 
 import math
 from collections import deque
+from collections.abc import Collection, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,16 +60,22 @@ class _Reading:
 
 
 def read_listing(
-    api: Api, *, expected: int = 0, listener: Listener = ignore, width: int = WIDTH
+    api: Api,
+    *,
+    expected: int = 0,
+    known: Collection[int] = (),
+    listener: Listener = ignore,
+    width: int = WIDTH,
 ) -> Listing:
     """All profiles of a workspace, by at most `width` threads.
 
     `expected` is how many there probably are: that many are fetched side by side from the start.
-    Raises ApiError where the API fails or five readings did not agree, and SleepInterruptedError
-    where the API's clock was interrupted; Ctrl-C interrupts it.
+    `known` are ids that are probably among them. Raises ApiError where the API fails or five
+    readings did not agree, and SleepInterruptedError where the API's clock was interrupted; Ctrl-C
+    interrupts it.
     """
     with readers(width, "page", api.clock.interrupt) as pool, held():
-        return _read_until_agreed(api, pool, expected, listener)
+        return _read_until_agreed(api, pool, expected, frozenset(known), listener)
 
 
 def identify(api: Api, listing: Listing, snapshots: Snapshots) -> int | None:
@@ -91,7 +98,7 @@ def identify(api: Api, listing: Listing, snapshots: Snapshots) -> int | None:
 
 
 def _read_until_agreed(
-    api: Api, pool: ThreadPoolExecutor, expected: int, listener: Listener
+    api: Api, pool: ThreadPoolExecutor, expected: int, ids: Set[int], listener: Listener
 ) -> Listing:
     requests = api.requests
     before, known = _Reading((), None), expected
@@ -100,8 +107,9 @@ def _read_until_agreed(
         found = reading.profiles
         if found is not None:
             expected = len(found)
-            is_one_page = number == 1 and len(reading.pages) == 1 and len(found) >= known
-            if is_one_page or before.agrees(found):
+            is_one_page = number == 1 and len(reading.pages) == 1
+            is_as_known = len(found) >= known and found.keys() >= ids
+            if (is_one_page and is_as_known) or before.agrees(found):
                 return Listing(
                     workspace=api.workspace,
                     url=api.url,

@@ -43,7 +43,7 @@ from oauthsync.events import Listener, StepEnded
 from oauthsync.interrupts import held, wait
 from oauthsync.last_look import STALE, LastLooks
 from oauthsync.profiles import Profile
-from oauthsync.runs import Ending, Outcome, Run, RunState, Step
+from oauthsync.runs import Action, Ending, Outcome, Run, RunState, Step
 from oauthsync.snapshots import Listing
 from oauthsync.target import MAX_JOURNAL_DELAY, Target, by_id
 
@@ -51,7 +51,7 @@ WIDTH = 10
 """Steps that are done side by side."""
 
 MAX_LOOKS = 5
-"""Looks at a profile that are stale when its deletion may go out; then the run deletes no more."""
+"""Looks at a profile that are stale when its call may go out; then the run makes no more such."""
 
 UNANSWERED = 8
 """Calls in a row without an answer that end the first round; four times as many the next one, where
@@ -88,7 +88,7 @@ class InterruptedRunError(OauthsyncError):
 
 
 class _StaleError(Exception):
-    """A deletion was about to go out on what is known of its profile no longer."""
+    """A call was about to go out on what is known of its profile no longer."""
 
 
 class Importer:
@@ -104,7 +104,7 @@ class Importer:
         self._stop = threading.Event()
         self._answered = Answered()
         self._before: Mapping[int, Profile] = {}
-        self._looks = LastLooks(target, {})
+        self._looks = LastLooks(target, {}, ())
         self._looking = threading.Lock()
         self._is_too_slow = False
 
@@ -121,7 +121,10 @@ class Importer:
     def _carry_on(self, run: Run, listing: Listing) -> Report:
         try:
             self._before = self._target.before(run)
-            self._looks = LastLooks(self._target, self._before)
+            looked_at: tuple[Action, ...] = ("delete",)
+            if run.kind == "undo":
+                looked_at += ("update",)
+            self._looks = LastLooks(self._target, self._before, looked_at)
             self._review(run, listing)
             self._work(run)
             return self._verify(run, listing)
@@ -168,7 +171,7 @@ class Importer:
                 return
             self._do_all(steps, patience, len(self._journal.steps(run.id)))
             if self._target.has_open_calls():
-                self._review(run, self._target.look(expected=self._expected(run)))
+                self._review(run, self._target.look())
             before, steps = steps, self._planned(run)
             if len(steps) < len(before):
                 stalled, patience = 0, patience * 4
@@ -177,11 +180,6 @@ class Importer:
 
     def _planned(self, run: Run) -> list[Step]:
         return [step for step in self._journal.steps(run.id) if step.state == "planned"]
-
-    def _expected(self, run: Run) -> int:
-        """How many profiles the target has by what a run's steps did."""
-        assert run.safety_snapshot is not None, "or `before` would not be known"
-        return len(self._before) + self._journal.growth(run.safety_snapshot)
 
     def _give_up(self, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -237,7 +235,7 @@ class Importer:
                 with suppress(_StaleError):  # it became so while it waited for the quota
                     self._call(step)
                     return True
-            self._look_and_delete(step)
+            self._look_and_call(step)
         except UnknownOutcomeError:
             return False
         except (IncompleteError, UsageError) as error:  # it cannot be sent, and was not
@@ -249,11 +247,11 @@ class Importer:
             with attempt:
                 self._attempt(step)
 
-    def _look_and_delete(self, step: Step) -> None:
-        """Delete a profile that nobody has begun to use, or changed, right after a look at it."""
+    def _look_and_call(self, step: Step) -> None:
+        """Make a call right after a look at its profile: nobody has begun to use, or changed it."""
         for _ in range(MAX_LOOKS):
             # With others in line for the quota between the two, each look would be stale when its
-            # deletion's turn has come.
+            # call's turn has come.
             in_line = self._api.throttled or not self._looks.may_get
             with self._looking if in_line else nullcontext():
                 if self._stop.is_set():
@@ -269,8 +267,8 @@ class Importer:
         self._is_too_slow = True
         takes = "a higher quota" if self._looks.may_get else "the privilege to get a profile"
         raise IncompleteError(
-            f"the quota left no time to delete it within {STALE:.0f} s of a look at it: it takes"
-            f" {takes}"
+            f"the quota left no time to {step.action} it within {STALE:.0f} s of a look at it: it"
+            f" takes {takes}"
         )
 
     def _attempt(self, step: Step) -> None:
@@ -366,7 +364,7 @@ class Importer:
         own = {step.target_id for step in steps if step.action == "create"}
         # What other runs have created since then is accounted for.
         known = self._before.keys() | (self._target.claimed() - own)
-        findings = tuple(settling.findings(steps, seen, known))
+        findings = tuple(settling.findings(steps, seen, known, self._target.deleted()))
         self._end(run, verified=not findings)
         return Report(self._journal.run(run.id), tuple(steps), findings, seen)
 
@@ -376,7 +374,7 @@ class Importer:
         # A change of a single profile is not worth another listing where its answer was clear.
         if not steps or (run.kind == "profile" and self._answered.cover(done)):
             return self._answered.applied_to(by_id(listing.profiles), done)
-        return by_id(self._target.list(expected=self._expected(run)).profiles)
+        return by_id(self._target.list().profiles)
 
     def _end(self, run: Run, *, verified: bool | None) -> None:
         done = all(step.is_done for step in self._journal.steps(run.id))
@@ -426,4 +424,4 @@ def _raise_first(futures: Sequence[Future[None]]) -> None:
 
 
 def _how_to_go_on(run: Run) -> str:
-    return f"go on with `oauthsync resume {run.id}`"
+    return f"go on with `oauthsync {run.way_on}`"

@@ -51,16 +51,30 @@ FROM steps
 
 _TARGET_IDS = "SELECT steps.target_id FROM steps"
 _CREATORS = "SELECT steps.target_id, run_id FROM steps"
-_ID_MAP = "SELECT steps.source_id, steps.target_id FROM steps"
 
-_INTO = """
-JOIN runs ON runs.id = run_id AND runs.target_id IN (
+SAME_WORKSPACE = """
     SELECT id FROM workspaces WHERE name = :target OR (url = :url AND user_id = :user_id)
     UNION SELECT other.id FROM workspaces AS this
         JOIN workspaces AS other ON other.url = this.url AND other.user_id = this.user_id
-        WHERE this.name = :target)
+        WHERE this.name = :target
 """
-"""Of the runs into a workspace, by whatever name it goes in this folder."""
+"""A workspace, by whatever name it goes in this folder."""
+
+INTO = f"""
+JOIN runs ON runs.id = run_id AND runs.target_id IN ({SAME_WORKSPACE})
+"""
+"""Of the runs into it."""
+
+_ID_MAP = f"""
+SELECT steps.source_id, steps.target_id FROM steps {INTO}
+JOIN workspaces AS s ON s.id = runs.source_id AND s.name = :source
+WHERE runs.kind = 'import' AND runs.state <> 'undone' AND steps.source_id IS NOT NULL
+    AND steps.state IN ('done', 'adopted') AND NOT EXISTS (
+        SELECT * FROM steps AS back JOIN runs AS undo ON undo.id = back.run_id
+        WHERE undo.undoes_run = runs.id AND back.target_id = steps.target_id
+            AND back.state IN ('done', 'adopted'))
+ORDER BY steps.id
+"""  # noqa: S608 - constants
 
 _POSSIBLY_OPEN = """
 SELECT calls.id, calls.timeline, calls.began FROM calls JOIN steps ON steps.id = calls.step_id
@@ -148,12 +162,12 @@ class Journal:
                 (state, timestamp(now), verified, run.id),
             )
             if undone:
-                _mark_undone(connection, run.undoes)
+                _mark_undone(connection, run.undoes, now)
 
-    def mark_undone(self, run: Run) -> None:
+    def mark_undone(self, run: Run, now: float) -> None:
         """Record that nothing is left of what a run did."""
         with writing(self._database) as connection:
-            _mark_undone(connection, run.id)
+            _mark_undone(connection, run.id, now)
 
     def reopen(self, run: Run) -> None:
         """Record that a run goes on: its failed steps are to be tried again."""
@@ -193,17 +207,6 @@ class Journal:
             rows = connection.execute(_STEPS + "WHERE run_id = ? ORDER BY position", (run_id,))
             return [_step(row) for row in rows]
 
-    def growth(self, safety_snapshot: int) -> int:
-        """How many profiles more the run has left than its safety snapshot holds."""
-        with reading(self._database) as connection:
-            (found,) = connection.execute(
-                "SELECT total(CASE action WHEN 'create' THEN 1 WHEN 'delete' THEN -1 END)"
-                " FROM steps JOIN runs ON runs.id = run_id"
-                " WHERE runs.safety_snapshot_id = ? AND steps.state IN ('done', 'adopted')",
-                (safety_snapshot,),
-            ).fetchone()
-        return int(found)
-
     def last_detail(self, step: Step) -> str | None:
         """Why the last call of a step that says so did not do it, or may not have."""
         with reading(self._database) as connection:
@@ -228,7 +231,7 @@ class Journal:
                 (_NOT_DATED,),
             ).fetchall()
             rows = connection.execute(
-                _STEPS + _INTO + "JOIN calls ON calls.step_id = steps.id"
+                _STEPS + INTO + "JOIN calls ON calls.step_id = steps.id"
                 " AND calls.outcome IN ('intent', 'unknown')",
                 {"target": target, "url": url, "user_id": user_id},
             )
@@ -275,7 +278,18 @@ class Journal:
         """The ids in a workspace, found as by `open_calls`, that steps of any run stand for."""
         with reading(self._database) as connection:
             rows = connection.execute(
-                _TARGET_IDS + _INTO + "WHERE steps.target_id IS NOT NULL",
+                _TARGET_IDS + INTO + "WHERE steps.target_id IS NOT NULL",
+                {"target": target, "url": url, "user_id": user_id},
+            )
+            return {target_id for (target_id,) in rows}
+
+    def deleted_ids(
+        self, target: str, url: str | None = None, user_id: int | None = None
+    ) -> set[int]:
+        """The ids in a workspace, found as by `open_calls`, that steps of any run deleted."""
+        with reading(self._database) as connection:
+            rows = connection.execute(
+                _TARGET_IDS + INTO + "WHERE action = 'delete' AND steps.state = 'done'",
                 {"target": target, "url": url, "user_id": user_id},
             )
             return {target_id for (target_id,) in rows}
@@ -289,7 +303,7 @@ class Journal:
         """
         with reading(self._database) as connection:
             rows = connection.execute(
-                _CREATORS + _INTO + "WHERE action = 'create' AND error IS NULL"
+                _CREATORS + INTO + "WHERE action = 'create' AND error IS NULL"
                 " AND steps.state IN ('done', 'adopted')",
                 {"target": target, "url": url, "user_id": user_id},
             )
@@ -300,14 +314,11 @@ class Journal:
     ) -> dict[int, int]:
         """The ids in a target, found as by `open_calls`, that imports gave to a source's ids.
 
-        The newest for each.
+        The newest for each; what was undone was perhaps a mistake, and counts for nothing.
         """
         with reading(self._database) as connection:
             rows = connection.execute(
-                _ID_MAP + _INTO + "JOIN workspaces AS s"
-                " ON s.id = runs.source_id AND s.name = :source"
-                " WHERE runs.kind = 'import' AND steps.state IN ('done', 'adopted')"
-                " AND steps.source_id IS NOT NULL ORDER BY steps.id",
+                _ID_MAP,
                 {"source": source, "target": target, "url": url, "user_id": user_id},
             )
             return dict(rows.fetchall())
@@ -382,12 +393,18 @@ def _end_step(connection: sqlite3.Connection, step: int, ending: Ending) -> None
     )
 
 
-def _mark_undone(connection: sqlite3.Connection, run: int | None) -> None:
-    # Earlier undos of it that were cut off have nothing left to do.
-    connection.execute(
-        "UPDATE runs SET state = 'undone' WHERE id = :run"
-        " OR (undoes_run = :run AND state IN ('running', 'incomplete'))",
-        {"run": run},
+def _mark_undone(connection: sqlite3.Connection, run: int | None, now: float) -> None:
+    connection.execute("UPDATE runs SET state = 'undone' WHERE id = ?", (run,))
+    # With it, the undos of it that did not come to their end have nothing left to do.
+    found = connection.execute(
+        "UPDATE runs SET state = 'complete', finished_at = ?, verified = 1"
+        " WHERE undoes_run = ? AND state IN ('running', 'incomplete') RETURNING id",
+        (timestamp(now), run),
+    ).fetchall()
+    connection.executemany(
+        "UPDATE steps SET state = 'done', error = 'another undo did it'"
+        " WHERE run_id = ? AND state IN ('planned', 'failed')",
+        found,
     )
 
 

@@ -3,42 +3,47 @@
 In a long run, what it has listed at its beginning is minutes old. So a profile that has come into
 use since then, or was changed, is seen at most `STALE` seconds before its deletion goes out: by its
 id, or where the token may not do that, in a list that serves as many deletions as are soon enough.
+What an undo puts back is seen so, too: it is not to undo what others have done since.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from oauthsync import settling
 from oauthsync.errors import AuthenticationError, RefusedError, UnknownOutcomeError
 from oauthsync.profiles import Profile
-from oauthsync.runs import Ending, Step
+from oauthsync.runs import Action, Ending, Step
 from oauthsync.steady import Moment
 from oauthsync.target import Target, by_id
 
 STALE = 20.0
-"""Seconds after which what was seen no longer tells that a profile may be deleted."""
+"""Seconds after which what was seen no longer tells that a call may go out."""
 
 
 class LastLooks:
-    """What a run has seen of the profiles that it deletes; `before` is the target as it began.
+    """What a run has seen of the profiles that it is about to change by one of these `actions`.
 
-    `may_get` is whether the token has the privilege to get one profile, as far as that was tried.
+    `before` is the target as it began. `may_get` is whether the token has the privilege to get one
+    profile, as far as that was tried.
     """
 
-    def __init__(self, target: Target, before: Mapping[int, Profile]) -> None:
+    def __init__(
+        self, target: Target, before: Mapping[int, Profile], actions: Container[Action]
+    ) -> None:
         self.may_get = True
         self._target = target
+        self._actions = actions
         self._before = before
         self._seen_at: dict[int, Moment] = {}
         self._listed: tuple[Moment, Mapping[int, Profile]] | None = None
 
     def is_fresh(self, step: Step) -> bool:
         """Whether what was seen of a step's profile is young enough to go by."""
-        if step.action != "delete" or self._target.looked_within(STALE):
+        if step.action not in self._actions or self._target.looked_within(STALE):
             return True
         return self._is_younger(self._seen_at.get(step.id), STALE)
 
     def take(self, step: Step) -> Ending | None:
-        """Look at a step's profile; how a deletion ends that must not go out. Raises ApiError."""
+        """Look at a step's profile; how a step ends whose call must not go out. Raises ApiError."""
         assert step.target_id is not None
         seen = self._target.steady()
         live: Mapping[int, Profile] | None = None
@@ -59,7 +64,7 @@ class LastLooks:
         """When the profiles were listed, and these."""
         if self._listed is None or not self._is_younger(self._listed[0], STALE / 2):
             now = self._target.steady()
-            listing = self._target.list(expected=len(self._before))
+            listing = self._target.list()
             self._listed = now, by_id(listing.profiles)
         return self._listed
 

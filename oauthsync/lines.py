@@ -98,10 +98,16 @@ def step_line(step: "Step") -> Line:
 
 
 def _renamed(step: "Step") -> tuple[str, ...]:
-    """How name and client id differ from what the target has or, where it is new, the snapshot."""
-    if step.action in ("unchanged", "skip"):
-        return ()
-    return changes(step.match or step.wanted.source, step)
+    return changes(before(step), step)
+
+
+def before(step: "Step") -> "Profile":
+    """What a step makes another of: what the target has, or what the snapshot has.
+
+    It is the snapshot's where the target has none, or keeps what it has.
+    """
+    keeps = step.action == "skip"
+    return step.wanted.source if keeps or not step.match else step.match
 
 
 def changes(before: "Profile | RunStep", step: "Step | NewStep") -> tuple[str, ...]:
@@ -137,11 +143,27 @@ def _uses(count: "Json", noun: str) -> str:
     return f"{inline(strictjson.write(count))} {noun}s"
 
 
-def to_choose_again(prepared: "Prepared", shown: Callable[[str], str] = inline) -> list[str]:
-    """That profiles in use get new ids, which has a person at work afterwards; or nothing.
+def remarks(prepared: "Prepared", shown: Callable[[str], str] = inline) -> list[str]:
+    """What a plan leaves a person to do afterwards, and what it cannot bring back.
 
     `shown` is how a name from outside is shown.
     """
+    return [*_to_choose_again(prepared, shown), *_replaced_secrets(prepared.plan.summary["update"])]
+
+
+def _replaced_secrets(updates: int) -> list[str]:
+    """That a profile which is updated gets a secret, too: the API takes no update without one."""
+    if not updates:
+        return []
+    what, has = ("the one", "it has") if updates == 1 else (f"the {updates}", "they have")
+    return [
+        f"{what} to update will have the sidecar's client secret: what {has} now is not known, and"
+        " cannot be put back"
+    ]
+
+
+def _to_choose_again(prepared: "Prepared", shown: Callable[[str], str]) -> list[str]:
+    """That profiles in use get new ids, which has a person at work afterwards; or nothing."""
     uses = [step.source_uses for step in prepared.plan.in_use]
     if not uses:
         return []

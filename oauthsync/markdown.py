@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from oauthsync.lines import MARKS, ids_of, summary, to_choose_again
+from oauthsync.lines import MARKS, before, ids_of, remarks, summary
 from oauthsync.text import inline
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def plan(prepared: "Prepared", *, verbose: bool = False) -> str:
             "",
             f"From snapshot {snapshot.id} of {code(snapshot.workspace)}, taken {snapshot.taken_at}:"
             f" **{summary(made.summary)}**",
-            *(line for told in to_choose_again(prepared, code) for line in ("", told)),
+            *(line for told in remarks(prepared, code) for line in ("", told)),
             *_cautions(made.cautions),
             *_table(shown),
             "",
@@ -70,12 +70,13 @@ def _folded(lines: Sequence[str], count: int, what: str) -> list[str]:
 
 
 def _step(step: "Step") -> str:
+    old = before(step)
     return _row(
         (
             f"{code(MARKS[step.action].symbol)} {step.action}",
             code(step.provider),
-            _changed(step.wanted.source.name, step.name),
-            _changed(step.wanted.source.client_id, step.client_id),
+            _changed(old.name, step.name),
+            _changed(old.client_id, step.client_id),
             ids_of(step),
             code(step.reason),
         )
@@ -83,7 +84,7 @@ def _step(step: "Step") -> str:
 
 
 def _changed(old: str | None, new: str | None) -> str:
-    """What an override makes of a value."""
+    """What a step makes of a value."""
     values = [old, new] if old != new else [new]
     return " → ".join("none" if each is None else code(each) for each in values)
 

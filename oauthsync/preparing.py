@@ -33,18 +33,31 @@ class Prepared:
 
 
 class KnownSecrets:
-    """The sidecar, opened when it is first needed, and once: it takes a second, or a person.
+    """The sidecar, opened when it is first needed, as that takes a second, or a person.
 
     As a container it holds the apps whose secret is at hand.
     """
 
     def __init__(self, backup: Backup) -> None:
         self._backup = backup
+        self._opened: tuple[tuple[int, int] | None, Secrets] | None = None
 
-    @cached_property
+    @property
     def secrets(self) -> "Secrets":
-        """What it holds; SidecarError where it is missing or does not open."""
-        return self._backup.sidecar.secrets()
+        """What it holds now; SidecarError where it is missing or does not open."""
+        # While a person is asked, another process may file the secret that is to be sent.
+        file = self._file()
+        if self._opened is None or self._opened[0] != file:
+            self._opened = file, self._backup.sidecar.secrets()
+        return self._opened[1]
+
+    def _file(self) -> tuple[int, int] | None:
+        """Which file it is: one that is saved takes the place of the one before."""
+        try:
+            found = self._backup.config.sidecar.stat()
+        except OSError:
+            return None  # whoever opens it says why
+        return found.st_ino, found.st_mtime_ns
 
     @cached_property
     def _apps(self) -> frozenset[tuple[str, str]]:

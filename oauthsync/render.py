@@ -22,10 +22,10 @@ from oauthsync.lines import (
     failed_line,
     heading,
     in_use_line,
+    remarks,
     side,
     step_line,
     summary,
-    to_choose_again,
 )
 from oauthsync.text import inline
 
@@ -274,7 +274,7 @@ class Renderer:
         )
         if counts:
             lines.append(summary(plan.summary))
-        told = [*to_choose_again(prepared), *notes]
+        told = [*remarks(prepared), *notes]
         return "\n".join([self.prose(heading(prepared)), *lines, *map(self.prose, told)])
 
     def undo(self, run: "Run", steps: "Sequence[RunStep]", plan: "UndoPlan") -> str:
@@ -296,7 +296,11 @@ class Renderer:
             cells = (inline(each.name), f"id {each.target_id}")
             lines.append(Line(provider, "left", cells, (inline(each.reason),)))
         lines.sort(key=lambda line: line.group)
-        return "\n".join([self.prose(head), *(self.lines(lines) or ["nothing to undo"])])
+        told = self.lines(lines) or ["nothing to undo"]
+        if any(step.action == "update" for step in plan.steps):
+            remark = "gets the sidecar's client secret: the earlier one is not known"
+            told.append(self.prose(f"what is put back {remark}"))
+        return "\n".join([self.prose(head), *told])
 
     def run(self, report: "Report") -> str:
         """How a run ended."""

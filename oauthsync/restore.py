@@ -21,7 +21,17 @@ from oauthsync.plan import Options, Plan
 from oauthsync.plan_file import SavedPlan
 from oauthsync.preparing import KnownSecrets, Prepared, prepare_for
 from oauthsync.profiles import Profile
-from oauthsync.runs import UNFINISHED, NewRun, NewStep, Run, Step, in_use, new_plan_id, note_of
+from oauthsync.runs import (
+    UNFINISHED,
+    NewRun,
+    NewStep,
+    Run,
+    Step,
+    in_use,
+    new_plan_id,
+    note_of,
+    unfinished,
+)
 from oauthsync.snapshots import Listing, Snapshot, check_identity
 from oauthsync.steady import Steady, steady
 from oauthsync.strictjson import Json
@@ -76,7 +86,12 @@ class Session:
         self._journal = backup.journal()
         self._sidecar = KnownSecrets(backup)
         self._target = Target(
-            api, self._journal, self._snapshots, listener=backup.listener, steady=steady
+            api,
+            backup.database(),
+            self._journal,
+            self._snapshots,
+            listener=backup.listener,
+            steady=steady,
         )
 
     # --- reading --------------------------------------------------------------------------------
@@ -87,7 +102,7 @@ class Session:
         Raises as `Target.look` does, and FileError where another process writes to the workspace.
         """
         known = self._snapshots.newest(self.workspace.name)
-        expected = self.backup.last_count(self.workspace.name)
+        self.backup.last_known(self.workspace.name)  # for whoever watches
         if known and known.user_id is not None:
             self._lock.take(known.user_id)
         while True:
@@ -95,7 +110,7 @@ class Session:
                 self._target.wait_for_strangers()
                 self._lock.strangers_are_gone()
             self._lock.watch()
-            listing = self._target.look(expected=expected)
+            listing = self._target.look()
             if not self._lock.take(self._target.user_id):
                 return listing
 
@@ -165,16 +180,20 @@ class Session:
 
         What others have changed in the target since the run began is left as it is, and what they
         created in place of a step is adopted. Raises UsageError where there is nothing to carry on,
-        or that is not to be done unasked, and as `Importer.carry_on` does.
+        or the run is an undo, which is not done unasked, and as `Importer.carry_on` does.
         """
         run = self._journal.run(run.id)
+        if run.kind == "undo":
+            raise UsageError(
+                f"run {run.id} is the undo of run {run.undoes}, and is not carried on unasked",
+                hint=f"`oauthsync {run.way_on}` looks at what there is left to undo, and asks",
+            )
         if run.state not in UNFINISHED:
             raise UsageError(
                 f"run {run.id} is {run.state}: there is nothing to carry on",
                 hint=f"`oauthsync runs show {run.id}` shows what it did",
             )
         self._check_ours(f"run {run.id}", run.target, run.target_url)
-        self._check_still_meant(run)
         # A person may have to be asked: before the look, which is good for a moment only.
         secrets = self._secrets(step for step in self._journal.steps(run.id) if not step.is_done)
         listing = self.look()
@@ -203,7 +222,7 @@ class Session:
             creators=self._target.creators(),
         )
         if not made.steps and not made.left:
-            self._journal.mark_undone(run)
+            self._journal.mark_undone(run, self.backup.clock.now())
         if not made.steps or not confirm(made):
             return made, None
         left: list[Json] = [each.to_json() for each in made.left]
@@ -234,18 +253,6 @@ class Session:
                 f"{what} is one for {name!r} at {url}, not for {self.workspace.name!r} at"
                 f" {self._api.url}"
             )
-
-    def _check_still_meant(self, run: Run) -> None:
-        """UsageError for an undo since which an import has counted on what it would delete."""
-        if run.kind != "undo":
-            return
-        for later in self._journal.runs():
-            if later.id > run.id and later.kind == "import" and later.target == run.target:
-                raise UsageError(
-                    f"run {run.id} undoes run {run.undoes}, and run {later.id} was an import since:"
-                    " to carry it on could delete what that has found",
-                    hint=f"`oauthsync undo {run.undoes}` looks anew, and asks",
-                )
 
     def _secrets(self, steps: Iterable[NewStep | Step]) -> SecretLookup:
         """The sidecar, where these steps need it: opened now, as a person may have to be asked."""
@@ -295,8 +302,18 @@ def open_session(
                 session.close()
 
 
-def find_run(backup: Backup, run_id: int | None, *, unfinished: bool) -> Run:
-    """The run with this id; or the newest one, or the newest that is not finished.
+def run_to_resume(backup: Backup, run_id: int | None) -> Run:
+    """The run with this id, or the newest that is not finished; UsageError where there is none."""
+    journal = backup.journal()
+    if run_id is not None:
+        return journal.run(run_id)
+    for run in unfinished(journal.runs()):
+        return run
+    raise UsageError("there is no unfinished run", hint="`oauthsync runs` lists the runs")
+
+
+def run_to_undo(backup: Backup, run_id: int | None) -> Run:
+    """The run with this id, or the newest; or where that is an unfinished undo, what it undoes.
 
     UsageError where there is none.
     """
@@ -304,17 +321,15 @@ def find_run(backup: Backup, run_id: int | None, *, unfinished: bool) -> Run:
     if run_id is not None:
         return journal.run(run_id)
     for run in journal.runs():
-        if not unfinished or run.state in UNFINISHED:
-            return run
-    what = "unfinished run" if unfinished else "run"
-    raise UsageError(f"there is no {what}", hint="`oauthsync runs` lists the runs")
+        return journal.run(run.undoes) if run.undoes and run.state in UNFINISHED else run
+    raise UsageError("there is no run", hint="`oauthsync runs` lists the runs")
 
 
 def _check_can_be_undone(run: Run) -> None:
     if run.kind == "undo":
         hint = "name another one: `oauthsync runs` lists them"
-        if run.state != "complete":
-            hint = f"`oauthsync resume {run.id}` carries it on"
+        if run.state in UNFINISHED:
+            hint = f"`oauthsync {run.way_on}` goes on with it"
         raise UsageError(f"run {run.id} is itself the undo of run {run.undoes}", hint=hint)
 
 

@@ -57,9 +57,10 @@ def keep(policy: Policy, snapshots: Iterable[Snapshot]) -> set[int]:
 
 def _exports(policy: Policy, exports: Sequence[Snapshot]) -> set[int]:
     newest_first = sorted(exports, key=lambda each: (each.taken_at, each.id), reverse=True)
-    # `latest` goes by the id: a clock that was wrong for a while must not cost the newest one.
-    kept = {max(each.id for each in exports)} if exports else set()
-    kept |= _newest_of_each(lambda each: each.id, newest_first, policy.last)
+    # `latest` goes by the id: a clock that was wrong for a while must not cost the newest ones.
+    last_first = sorted(exports, key=lambda each: each.id, reverse=True)
+    kept = {each.id for each in last_first[:1]}
+    kept |= _newest_of_each(lambda each: each.id, last_first, policy.last)
     kept |= _newest_of_each(_day, newest_first, policy.daily)
     kept |= _newest_of_each(lambda each: _day(each).isocalendar()[:2], newest_first, policy.weekly)
     kept |= _newest_of_each(

@@ -5,7 +5,7 @@
 - A call is one request for a step: an intent, then an outcome.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Literal, TypeAlias
@@ -18,7 +18,7 @@ from oauthsync.strictjson import Json
 RunKind: TypeAlias = Literal["import", "undo", "profile"]
 RunState: TypeAlias = Literal["running", "complete", "incomplete", "undone"]
 UNFINISHED: tuple[RunState, ...] = ("running", "incomplete")
-"""The states of a run that can be carried on."""
+"""The states of a run that did not come to its end."""
 
 Action: TypeAlias = Literal["create", "update", "delete"]
 StepState: TypeAlias = Literal["planned", "done", "adopted", "failed"]
@@ -154,6 +154,31 @@ class Run:
     plan_id: str
     fingerprint: str
     report: Mapping[str, Json]
+
+    @property
+    def way_on(self) -> str:
+        """The command of oauthsync that carries it on.
+
+        For an undo it is another one, which looks anew, and asks: what the first one was to delete
+        may have been counted on since.
+        """
+        if self.undoes is not None:
+            return f"undo {self.undoes}"
+        return f"resume {self.id}"
+
+
+def unfinished(runs: Iterable[Run]) -> list[Run]:
+    """Those of `runs`, the newest first, that are to be carried on.
+
+    A run that was begun to be undone is not, and neither is an undo that another one came after.
+    """
+    found: list[Run] = []
+    undone: set[int | None] = set()
+    for run in runs:
+        if run.state in UNFINISHED and not undone & {run.id, run.undoes}:
+            found.append(run)
+        undone |= {run.undoes} - {None}
+    return found
 
 
 def note_of(profile: Profile) -> dict[str, Json]:

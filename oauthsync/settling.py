@@ -4,8 +4,8 @@ A profile is new where it was not there when its run began, and no step stands f
 
 - A POST went out, and nobody knows more: the one new profile with the step's provider, name and
   client id is its own. Where there is none, the call is repeated; where there are several, or one
-  that differs in nothing but letter case and the white space around it, the step fails. A profile
-  that is found long after the call may be somebody else's: that is noted.
+  that differs in nothing but letter case, white space and how Unicode writes it, the step fails. A
+  profile that is found long after the call may be somebody else's: that is noted.
 - A PUT is repeated, unless the profile has become what was sent: then that is adopted. (It has not
   become so where it was so before: what was sent anew is its secret, which no list shows.)
 - A DELETE is repeated, unless the profile is gone: then it is done.
@@ -17,8 +17,9 @@ An `Ending` says how a step ends; where there is none, it is still to be done.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
+from unicodedata import normalize
 
 from oauthsync import profiles, strictjson
 from oauthsync.profiles import Profile
@@ -27,6 +28,10 @@ from oauthsync.strictjson import Json
 
 Live = Mapping[int, Profile]
 """The target's profiles by id."""
+
+_CHANGED = "a new profile may be this one, changed by the API"
+_SEVERAL = "new profiles could be this one"
+"""What the error of a create says of which nobody can tell what it made."""
 
 
 def fingerprint(profile: Profile) -> str:
@@ -94,11 +99,18 @@ def uncalled(
     return found
 
 
-def findings(steps: Sequence[Step], live: Live, known: Collection[int]) -> Iterator[str]:
-    """What in the target is not as a run's steps say; `known` are the profiles that are not new."""
+def findings(
+    steps: Sequence[Step], live: Live, known: Collection[int], deleted: Container[int | None]
+) -> Iterator[str]:
+    """What in the target is not as a run's steps say.
+
+    `known` are the profiles that are not new, and `deleted` those that runs have deleted: these are
+    not missed.
+    """
     for step in steps:
-        if step.is_done:
-            yield from _finding(step, live.get(step.target_id or 0))
+        profile = live.get(step.target_id or 0)
+        if step.is_done and not (profile is None and step.target_id in deleted):
+            yield from _finding(step, profile)
     created = Counter(step.key for step in steps if step.action == "create" and step.is_done)
     new = Counter(profile.key for profile in _new(live, known))
     for key, count in created.items():
@@ -107,6 +119,13 @@ def findings(steps: Sequence[Step], live: Live, known: Collection[int]) -> Itera
                 f"{new[key]} new profiles are named {key[1]!r} ({key[0]}), and this run created"
                 f" {count} of them"
             )
+
+
+def may_be(step: Step, new: Iterable[Profile]) -> list[Profile]:
+    """The new profiles that a create may have made which failed because nobody can tell."""
+    if not any(words in (step.error or "") for words in (_CHANGED, _SEVERAL)):
+        return []
+    return [profile for profile in new if _folded(profile.key) == _folded(step.key)]
 
 
 def _new(live: Live, known: Collection[int]) -> Iterator[Profile]:
@@ -122,8 +141,7 @@ def _changed(step: Step, new: Mapping[object, Sequence[Profile]]) -> Ending | No
     ids = ", ".join(str(each.id) for each in new.get(_folded(step.key), ()))
     if not ids:
         return None
-    error = f"a new profile may be this one, changed by the API: {ids}"
-    return Ending("failed", error=f"{error}; delete it, or leave this one out")
+    return Ending("failed", error=f"{_CHANGED}: {ids}; delete it, or leave this one out")
 
 
 def _by_folded_key(profiles: Iterable[Profile]) -> Mapping[object, Sequence[Profile]]:
@@ -134,7 +152,8 @@ def _by_folded_key(profiles: Iterable[Profile]) -> Mapping[object, Sequence[Prof
 
 
 def _folded(key: Iterable[str | None]) -> tuple[str, ...]:
-    return tuple((text or "").strip().casefold() for text in key)
+    texts = (normalize("NFKC", text or "").casefold() for text in key)
+    return tuple(" ".join(text.split()) for text in texts)
 
 
 def _created(candidates: Sequence[Profile], late: bool) -> Ending | None:
@@ -151,7 +170,7 @@ def _adopted(profile: Profile, doubt: str | None = None) -> Ending:
 
 def _ambiguous(candidates: Sequence[Profile]) -> Ending:
     ids = ", ".join(str(profile.id) for profile in candidates)
-    error = f"{len(candidates)} new profiles could be this one ({ids}): delete what is too many"
+    error = f"{len(candidates)} {_SEVERAL} ({ids}): delete what is too many"
     return Ending("failed", error=error)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_TIME_NAMESPACE = Path("/proc/self/ns/time")
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,13 @@ _PROCESS = secrets.token_hex(16)
 
 @cache
 def _boot_id() -> str | None:
-    """What Linux calls this start of the machine (random(4)); other systems have no such name."""
+    """What Linux calls this start of the machine (random(4)); other systems have no such name.
+
+    A container may count its seconds from elsewhere (time_namespaces(7)), and is named, too.
+    """
     try:
-        return _BOOT_ID.read_text("ascii").strip()
+        boot = _BOOT_ID.read_text("ascii").strip()
+        namespace = _TIME_NAMESPACE.readlink() if _TIME_NAMESPACE.is_symlink() else ""
     except (OSError, UnicodeDecodeError):
         return None
+    return f"{boot}/{namespace}" if boot else None

@@ -7,12 +7,15 @@ when the server can no longer be working on it the target is listed, and the lis
 
 from collections.abc import Mapping, Sequence
 
+from sqlite_utils import Database
+
 from oauthsync import settling
 from oauthsync.api import Api
 from oauthsync.errors import StoreError
 from oauthsync.events import Listener, Waiting
 from oauthsync.exporter import identify, read_listing
 from oauthsync.journal import Journal
+from oauthsync.last_known import last_known
 from oauthsync.profiles import Profile
 from oauthsync.runs import Ending, OpenCall, Run
 from oauthsync.snapshots import Listing, Snapshots, check_identity
@@ -38,6 +41,7 @@ class Target:
     def __init__(
         self,
         api: Api,
+        database: Database,
         journal: Journal,
         snapshots: Snapshots,
         *,
@@ -48,22 +52,25 @@ class Target:
         self.journal = journal
         self.listener = listener
         self.steady = steady
+        self._database = database
         self._snapshots = snapshots
         self._looked: Moment | None = None
         self._shown: Listing | None = None
         self.user_id: int | None = None
 
-    def look(self, *, expected: int = 0) -> Listing:
+    def look(self) -> Listing:
         """The profiles, after all open calls are over, and settled by this list.
 
-        `expected` is how many there probably are. Raises ApiError where they cannot be listed, and
-        StoreError where it is another workspace than it was. An empty list does not tell that, so
-        the API is asked, by one request, where the workspace is known.
+        Raises ApiError where they cannot be listed, and StoreError where it is another workspace
+        than it was. An empty list does not tell that, so the API is asked, by one request, where
+        the workspace is known.
         """
         self._looked = self._shown = None
         self._wait_for_open_calls()
         looked = self.steady()
-        listing = self.list(expected=expected)
+        # That an open call created nothing is not believed at once.
+        creates = sum(call.step.action == "create" for call in self._open_calls())
+        listing = self.list(more=creates)
         self.remember(identify(self.api, listing, self._snapshots))
         self._settle(listing, looked)
         self._looked, self._shown = looked, listing
@@ -79,9 +86,12 @@ class Target:
             self.user_id = user_id
             self._snapshots.identify(self.api.workspace, user_id)
 
-    def list(self, *, expected: int) -> Listing:
-        """The profiles, as they are now. Raises ApiError."""
-        return read_listing(self.api, expected=expected, listener=self.listener)
+    def list(self, *, more: int = 0) -> Listing:
+        """The profiles as they are now, probably so many `more` than at last. Raises ApiError."""
+        last = last_known(self._database, self.api.workspace, self.api.url, self.user_id)
+        return read_listing(
+            self.api, expected=last.count + more, known=last.ids, listener=self.listener
+        )
 
     def is_quiet(self) -> bool:
         """Whether all calls of this journal are over, in whichever workspace at this URL."""
@@ -109,6 +119,10 @@ class Target:
     def claimed(self) -> set[int]:
         """The ids that steps of any run stand for."""
         return self.journal.claimed_ids(self.api.workspace, self.api.url, self.user_id)
+
+    def deleted(self) -> set[int]:
+        """The ids of the profiles that steps of any run deleted."""
+        return self.journal.deleted_ids(self.api.workspace, self.api.url, self.user_id)
 
     def creators(self) -> dict[int, int]:
         """The runs that created profiles, by these profiles' ids."""
@@ -155,7 +169,9 @@ class Target:
         live = by_id(listing.profiles)
         claimed = self.claimed()
         before: dict[int, Mapping[int, Profile]] = {}
-        for call in self._open_calls():
+        # Those first whose very work is there: it is not to be taken for that of one much like it.
+        new = {each.key for each in listing.profiles if each.id not in claimed}
+        for call in sorted(self._open_calls(), key=lambda call: call.step.key not in new):
             run = self.journal.run(call.step.run)
             if run.safety_snapshot is None:
                 ending: Ending | None = Ending("failed", error="what was there before is not known")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from oauthsync import profiles
 from oauthsync.profiles import Profile
 from oauthsync.runs import NewStep, Step
-from oauthsync.settling import fingerprint, is_as_sent
+from oauthsync.settling import fingerprint, is_as_sent, may_be
 from oauthsync.strictjson import Json
 
 _IN_USE = "it is in use"
@@ -142,11 +142,9 @@ def _put_back(
 def _doubtful(
     step: Step, run: Sequence[Step], target: Mapping[int, Profile], before: Mapping[int, Profile]
 ) -> list[Left]:
-    """The new profiles that could be of a step which failed because there are several."""
+    """The new profiles that could be of a create which failed as nobody could tell."""
     known = before.keys() | {each.target_id for each in run}
-    found = [each for each in target.values() if each.key == step.key and each.id not in known]
-    if step.action != "create" or len(found) < 2:
-        return []
+    found = may_be(step, (each for each in target.values() if each.id not in known))
     return [Left(each.id, each.name, "whether the run created it is not known") for each in found]
 
 

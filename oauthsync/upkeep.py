@@ -11,7 +11,7 @@ from oauthsync.clock import moment
 from oauthsync.database import reading
 from oauthsync.diagnosis import Check
 from oauthsync.errors import StoreError
-from oauthsync.runs import UNFINISHED
+from oauthsync.runs import unfinished
 from oauthsync.snapshots import Snapshot
 from oauthsync.text import count_of
 from oauthsync.unlock import Unlock
@@ -80,15 +80,17 @@ def _seconds(snapshot: Snapshot) -> float:
 
 
 def _check_runs(backup: Backup) -> Check:
-    open_runs = [run for run in backup.journal().runs() if run.state in UNFINISHED]
+    open_runs = unfinished(backup.journal().runs())
     if not open_runs:
         return Check("runs", "ok", "none is unfinished")
     listed = ", ".join(f"{run.id} into {run.target!r}" for run in open_runs)
+    newest = open_runs[0]
     return Check(
         "runs",
         "warning",
         f"not finished: run {listed}",
-        hint=f"`oauthsync runs show {open_runs[0].id}` says why; `oauthsync resume` carries it on",
+        hint=f"`oauthsync runs show {newest.id}` says why; `oauthsync {newest.way_on}` carries it"
+        " on",
     )
 
 

@@ -26,7 +26,7 @@ from random import Random
 from oauthsync.errors import OauthsyncError
 from oauthsync.importer import WIDTH
 from oauthsync.plan import Options
-from oauthsync.runs import NewStep
+from oauthsync.runs import NewStep, unfinished
 from oauthsync.sandbox import KINDS, Fault, Request
 from oauthsync.sandbox.faults import LISTING, METHODS
 from tests.importing import (
@@ -53,11 +53,13 @@ KINDS_OF_WRITES = tuple(kind for kind in KINDS if kind not in LISTING and "hang"
 REAL_PAUSES = {"drip": 0.0, "interim": 0.01}
 """Seconds that no clock makes shorter."""
 
+LACKING = ("empty-page", "stale")
+"""What is believed where nobody has seen the workspace before, or two readings in a row say so."""
+
 KINDS_OF_LISTS = tuple(
     kind
     for kind in KINDS
-    # An empty page is believed where nobody has seen the workspace before.
-    if kind != "empty-page" and not any(word in kind for word in ("late", "apply", "hang"))
+    if kind not in LACKING and not any(word in kind for word in ("late", "apply", "hang"))
 )
 
 
@@ -144,6 +146,9 @@ class Round:
             world.target.create(rng.choice(PROVIDERS), f"another {number}", rng.choice(apps)[1])
         world.file_secrets()
         world.export()
+        self.is_known = rng.random() < 0.5
+        if self.is_known:
+            world.export("prod")
         names = {(each[0], each[1]) for each in contents(world.source)}
         others = Counter(
             each for each in contents(world.target).elements() if each[:2] not in names
@@ -169,7 +174,10 @@ class Round:
             )
 
     def _some_on_lists(self) -> Iterator[Fault]:
-        return islice(self._some(KINDS_OF_LISTS, ("list",)), self.rng.choice((0, 0, 1)))
+        yield from islice(self._some(KINDS_OF_LISTS, ("list",)), self.rng.choice((0, 0, 1)))
+        if self.is_known and self.rng.random() < 0.2:
+            after = self.rng.choice((0, 0, 1, 3))
+            yield Fault(self.rng.choice(LACKING), "list", times=1, after=after)
 
     def _points(self) -> Points:
         return Points(self.rng.randint(1, 60) if self.rng.random() < 0.7 else None)
@@ -227,8 +235,8 @@ class Round:
             return self._go_on_with_a_twin()
         if what == "leftovers":
             return self._go_on_with_leftovers()
-        unfinished = any(run.state in ("running", "incomplete") for run in self.world.runs())
-        if unfinished and self.rng.random() < 0.6:
+        open_runs = unfinished(self.world.runs())
+        if open_runs and open_runs[0].kind != "undo" and self.rng.random() < 0.6:
             self.log.append("resume")
             carried = self.world.resume()
         else:
@@ -239,7 +247,7 @@ class Round:
     def _go_on_with_leftovers(self) -> bool:
         """Runs that a newer import has made superfluous: there is nothing left to do in them."""
         for run in reversed(self.world.runs()):
-            if run.state in ("running", "incomplete"):
+            if run.kind != "undo" and run.state in ("running", "incomplete"):
                 self.log.append(f"resume {run.id}")
                 if self.world.resume(run.id).report.run.state != "complete":
                     return False
@@ -269,10 +277,6 @@ class Round:
 
     def _go_on_undoing(self) -> bool:
         runs = self.world.runs()
-        for run in runs:
-            if run.kind == "undo" and run.state != "complete" and self.rng.random() < 0.6:
-                self.log.append(f"resume undo {run.id}")
-                self.world.resume(run.id)
         # The newest first; a run of which nothing is left but a secret that it pushed is undone.
         for run in runs:
             if run.kind == "import":

@@ -36,7 +36,7 @@ from oauthsync.importer import WIDTH
 from oauthsync.journal import Journal
 from oauthsync.plan import Options
 from oauthsync.profiles import Profile
-from oauthsync.restore import Carried, Session, find_run, open_session
+from oauthsync.restore import Carried, Session, open_session, run_to_resume, run_to_undo
 from oauthsync.runs import Ending, NewRun, Outcome, Run, RunState, Step
 from oauthsync.sandbox import Fault, Request, Sandbox, SandboxWorkspace
 from oauthsync.secret import Secret
@@ -138,9 +138,9 @@ class TappedJournal(Journal):
         with self._around("finish"):
             super().finish(run, state, now, verified=verified, undone=undone)
 
-    def mark_undone(self, run: Run) -> None:
+    def mark_undone(self, run: Run, now: float) -> None:
         with self._around("mark_undone"):
-            super().mark_undone(run)
+            super().mark_undone(run, now)
 
     def reopen(self, run: Run) -> None:
         with self._around("reopen"):
@@ -386,14 +386,14 @@ class World:
 
     def resume(self, run: int | None = None, target: str = "prod") -> Carried:
         with self.session(target) as session:
-            return session.resume(find_run(session.backup, run, unfinished=True))
+            return session.resume(run_to_resume(session.backup, run))
 
     def undo(
         self, run: int | None = None, *, force: bool = False, target: str = "prod"
     ) -> Carried | None:
         """Undo a run; None where there is nothing to do."""
         with self.session(target) as session:
-            found = find_run(session.backup, run, unfinished=False)
+            found = run_to_undo(session.backup, run)
             return session.undo(found, force=force, confirm=lambda _plan: True)[1]
 
     def write_one(self, make: Callable[[Listing], Any], target: str = "prod") -> Carried:

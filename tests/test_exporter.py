@@ -120,6 +120,14 @@ def test_a_page_of_fewer_profiles_than_were_there_is_read_once_more(tmp_path: Pa
         assert read_listing(api, expected=47).requests == 1
 
 
+def test_a_page_without_one_that_was_there_is_read_once_more(tmp_path: Path) -> None:
+    """Also where others have come since then, and it has as many, or more."""
+    with workspace(50, tmp_path) as (sandbox, api):
+        known = set(sandbox.workspaces[0].profiles)
+        assert read_listing(api, expected=3, known=known).requests == 1
+        assert read_listing(api, expected=3, known={*known, 1}).requests == 2
+
+
 def test_nothing_is_fetched_ahead_while_requests_wait_for_the_quota(tmp_path: Path) -> None:
     # The quota is used up before page 21, and the end is beyond what is asked for until then.
     with workspace(4950, tmp_path, limit=20) as (sandbox, api):
@@ -203,7 +211,7 @@ def test_a_list_that_never_agrees_with_itself_is_an_error(
 
 
 @pytest.mark.parametrize(
-    "kind", ["repeat-page", "repeat-row", "skip-row", "empty-page", "endless", "shuffle"]
+    "kind", ["repeat-page", "repeat-row", "skip-row", "empty-page", "stale", "endless", "shuffle"]
 )
 @pytest.mark.parametrize("passing", range(6))
 def test_a_list_that_lies_once_is_read_until_it_is_complete(

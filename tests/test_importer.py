@@ -1,12 +1,14 @@
 """Each step exactly once, whatever the server does: every fault, in pairs, and every bound."""
 
+import threading
 from collections import Counter
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from oauthsync import importer
+from oauthsync import importer, sidecar
+from oauthsync.entries import Entry
 from oauthsync.errors import (
     AuthenticationError,
     IncompleteError,
@@ -20,8 +22,18 @@ from oauthsync.restore import Carried
 from oauthsync.runs import NewStep
 from oauthsync.sandbox import Fault, Request
 from oauthsync.sandbox.faults import BROKEN
+from oauthsync.secret import Secret
 from oauthsync.snapshots import Listing
-from tests.importing import Content, Points, World, content_of, contents, scratch, secret_of
+from tests.importing import (
+    IDENTITY,
+    Content,
+    Points,
+    World,
+    content_of,
+    contents,
+    scratch,
+    secret_of,
+)
 from tests.invariants import check_invariants
 
 OVER = 47.0
@@ -148,6 +160,23 @@ def test_a_put_without_an_answer_is_settled_by_looking(
     assert states(carried) == {"done" if effect == "" else "adopted": 1}
     assert waits(world) == [OVER]
     assert world.target.profiles[existing].client_secret.reveal() == secret_of("hubspot", "new")
+
+
+def test_a_secret_that_is_filed_while_a_person_is_asked_is_the_one_that_is_sent(
+    world: World,
+) -> None:
+    world.source.create("hubspot", "app", "app")
+    existing = world.target.create("hubspot", "app", "app").id
+    world.file_secrets()
+    world.export()
+    new = Entry("hubspot", "app", Secret("the new secret"), None, "2026-11-23T10:00:00Z")
+    with world.session() as session:
+        chosen = session.backup.snapshots().find("latest", "dev")
+        prepared = session.prepare(chosen, Options(push_secrets=True))
+        key = sidecar.IdentityKey((IDENTITY,))
+        sidecar.update(session.backup.config.sidecar, key, [new])
+        session.carry_out(prepared)
+    assert world.target.profiles[existing].client_secret.reveal() == "the new secret"
 
 
 def test_a_secret_that_may_not_have_arrived_is_sent_again_when_its_call_is_over(
@@ -427,6 +456,31 @@ def test_what_somebody_else_created_in_its_place_is_adopted(world: World) -> Non
     assert contents(world.target) == wanted
     assert states(carried) == {"adopted": 1, "done": 4}
     assert carried.report.run.state == "complete"
+
+
+def test_two_steps_that_differ_in_case_are_not_taken_for_each_other(world: World) -> None:
+    """Both calls are open, and only the one that was recorded last was carried out."""
+    for name in ("acme", "Acme"):
+        world.source.create("hubspot", name, "app")
+    world.target.create("jira", "another", "app")
+    world.file_secrets()
+    world.export()
+    both = threading.Barrier(2)
+    wanted = contents(world.source) + contents(world.target)
+
+    def decide(request: Request) -> Fault | None:
+        if request.method != "POST" or world.calls.count("POST create") > 2:
+            return None
+        both.wait(10)
+        with world.backup() as backup:
+            first = backup.journal().open_calls("prod")[0].step.name
+        assert isinstance(request.body, dict)
+        return Fault("reset" if request.body["name"] == first else "reset-after-apply")
+
+    world.sandbox.hook = decide
+    carried = world.carry_out()
+    assert carried.report.run.state == "complete"
+    check_invariants(world, wanted)
 
 
 def test_where_somebody_else_created_one_too_the_step_fails_and_says_so(world: World) -> None:

@@ -185,17 +185,31 @@ def test_an_undo_that_leaves_nothing_marks_what_it_undoes(journal: Journal) -> N
 
 def test_a_run_of_which_nothing_is_left_is_undone(journal: Journal) -> None:
     run, _ = begin(journal)
-    journal.mark_undone(run)
+    journal.mark_undone(run, NOW)
     assert journal.run(run.id).state == "undone"
 
 
+@pytest.mark.parametrize("is_all", [True, False])
+def test_an_id_that_was_undone_is_no_match_any_more(journal: Journal, is_all: bool) -> None:
+    """A `--map` may have been wrong: the next import is not to write to that profile again."""
+    run, [one, two] = begin(journal)
+    done(journal, one, 70)
+    done(journal, two, 71)
+    if is_all:
+        journal.mark_undone(run, NOW)
+    else:
+        _, [back, _] = begin(journal, "plan 2", kind="undo", undoes=run.id)
+        done(journal, back, 70)
+    assert journal.id_map("dev", "prod") == ({} if is_all else {2: 71})
+
+
 def test_the_newest_import_says_which_id_a_profile_has_in_the_target(journal: Journal) -> None:
-    first, [one, two] = begin(journal)
+    _, [one, two] = begin(journal)
     done(journal, one, 70)
     done(journal, two, 71)
     _, [one, _] = begin(journal, "plan 2")
     done(journal, one, 80)
-    _, [one, _] = begin(journal, "plan 3", kind="undo", undoes=first.id)
+    _, [one, _] = begin(journal, "plan 3", kind="profile")
     done(journal, one, 99)
     assert journal.id_map("dev", "prod") == {1: 80, 2: 71}
     assert journal.id_map("prod", "dev") == {}
@@ -206,7 +220,7 @@ def test_steps_of_all_runs_stand_for_ids(journal: Journal) -> None:
     done(journal, one, 70)
     _, [one, _] = begin(journal, "plan 2")
     done(journal, one, 80)
-    journal.mark_undone(run)
+    journal.mark_undone(run, NOW)
     assert journal.claimed_ids("prod") == {70, 80}
     assert journal.claimed_ids("dev") == set()
 

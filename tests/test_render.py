@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from oauthsync import markdown, plan, profiles
-from oauthsync.cli.plan import unfinished
+from oauthsync.cli.plan import how_to_carry_on
 from oauthsync.config import Workspace
 from oauthsync.importer import Report
 from oauthsync.lines import Line, counted, describe, summary
@@ -237,6 +237,18 @@ def test_an_update_shows_what_it_changes() -> None:
     assert "      client id: a → b" in told
 
 
+def test_a_plan_says_that_an_update_replaces_a_secret() -> None:
+    source = [profile(1, "New"), profile(2, "B")]
+    target = [profile(1, "Old"), profile(2, "A")]
+    for count, words in ((1, "the one to update will"), (2, "the 2 to update will")):
+        found = situation(source[:count], target[:count], same_workspace=True)
+        made = prepared(plan.make(found, Options(on_existing="update")))
+        for told in (Renderer().plan(made), markdown.plan(made)):
+            assert f"\n{words} have the sidecar's client secret" in told
+    assert "secret" not in planned(source, target)
+    assert "| `Old` → `New` | `app` | 1 |" in markdown.plan(made)
+
+
 def test_the_reason_of_a_blocked_step_is_never_shortened() -> None:
     twins = [profile(number, "Acme") for number in (1, 2)]
     made = plan.make(situation(twins, [profile(8), profile(9)]), Options())
@@ -350,14 +362,15 @@ def test_verified_is_what_was_done_and_nothing_else() -> None:
 def test_runs_that_are_not_finished_are_named_with_the_way_on() -> None:
     complete = report().run
     running = replace(complete, id=6, state="running")
-    on = "on, unless it is still at work"
-    assert unfinished([complete]) == ""
-    assert unfinished([complete, running]) == (
-        f"run 6 is not finished: `oauthsync resume 6` carries it {on}"
-    )
-    assert unfinished([running, replace(complete, id=4, state="incomplete")]) == (
-        f"runs 6, 4 are not finished: `oauthsync resume RUN` carries one {on}"
-    )
+    assert how_to_carry_on([complete]) == ""
+    undo = replace(complete, id=5, kind="undo", undoes=1, state="incomplete")
+    older = [replace(complete, id=number, state="incomplete") for number in (4, 3, 2, 1)]
+    assert how_to_carry_on([complete, running, undo, *older]).splitlines() == [
+        "run 6 is not finished: `oauthsync resume 6` carries it on, unless it is still at work",
+        "run 5 is not finished: `oauthsync undo 1` carries it on",
+        "run 4 is not finished: `oauthsync resume 4` carries it on",
+        "and 2 more: `oauthsync runs` lists them",
+    ]
 
 
 def test_an_undo_tells_what_it_deletes_puts_back_and_leaves() -> None:
@@ -380,6 +393,7 @@ def test_an_undo_tells_what_it_deletes_puts_back_and_leaves() -> None:
         "      it is in use",
         "  ! Once     id 7",
         "      it was changed since",
+        "what is put back gets the sidecar's client secret: the earlier one is not known",
     ]
     assert Renderer().undo(run, (), UndoPlan((), ())).splitlines()[1:] == ["nothing to undo"]
 
@@ -388,16 +402,18 @@ def test_an_undo_shows_what_an_update_gets_back() -> None:
     earlier = NewStep.on(profile(9), "update", "updated by the run", name="Old", client_id="old")
     sent = step("update", "done", target_id=9, name="New", client_id="new")
     told = Renderer().undo(report().run, [sent], UndoPlan((earlier,), ()))
-    assert told.splitlines()[2:] == [
+    assert told.splitlines()[2:-1] == [
         "  ~ Old  id 9",
         "      name: New → Old",
         "      client id: new → old",
     ]
 
 
-def test_a_blocked_step_shows_the_client_id_whose_secret_is_missing() -> None:
+@pytest.mark.parametrize("allow_missing", [False, True])
+def test_a_step_without_its_secret_shows_the_client_id_that_lacks_it(allow_missing: bool) -> None:
     override = Override(provider_is="hubspot", client_id="production")
-    made = plan.make(situation([profile(1)], [], apps=()), Options(overrides=(override,)))
+    options = Options(overrides=(override,), allow_missing=allow_missing)
+    made = plan.make(situation([profile(1)], [], apps=()), options)
     assert "client id: app → production" in Renderer().plan(prepared(made))
 
 

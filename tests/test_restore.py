@@ -8,7 +8,7 @@ from oauthsync import single
 from oauthsync.errors import ApiError, FileError, OauthsyncError, StoreError, UsageError
 from oauthsync.plan import Options
 from oauthsync.preparing import prepare
-from oauthsync.restore import find_run
+from oauthsync.restore import run_to_resume, run_to_undo
 from oauthsync.runs import NewStep
 from oauthsync.sandbox import Fault
 from tests.importing import TOKENS, Content, Crash, Points, World, content_of, contents, scratch
@@ -269,7 +269,7 @@ def test_a_run_of_another_target_is_refused(world: World) -> None:
     world.carry_out()
     world.sandbox.requests.clear()
     with world.session("dev") as session:
-        run = find_run(session.backup, 1, unfinished=True)
+        run = run_to_resume(session.backup, 1)
         with pytest.raises(UsageError, match=r"one for 'prod' at .*, not for 'dev'"):
             session.resume(run)
         with pytest.raises(UsageError, match=r"one for 'prod' at .*, not for 'dev'"):
@@ -530,17 +530,17 @@ def test_a_run_that_only_lacks_its_verification_is_verified_by_resume(world: Wor
 def test_the_run_that_is_meant(world: World) -> None:
     fill(world)
     with world.backup() as backup, pytest.raises(UsageError, match="no run"):
-        find_run(backup, None, unfinished=False)
+        run_to_undo(backup, None)
     world.sandbox.faults = [Fault("refused", "POST", times=1)]
     world.carry_out()
     world.carry_out("dev")
     with world.backup() as backup:
-        assert find_run(backup, None, unfinished=False).id == 2
-        assert find_run(backup, None, unfinished=True).id == 1
-        assert find_run(backup, 2, unfinished=True).id == 2
+        assert run_to_undo(backup, None).id == 2
+        assert run_to_resume(backup, None).id == 1
+        assert run_to_resume(backup, 2).id == 2
     world.resume()
     with world.backup() as backup, pytest.raises(UsageError, match="no unfinished run"):
-        find_run(backup, None, unfinished=True)
+        run_to_resume(backup, None)
 
 
 def test_a_workspace_is_known_from_the_first_profile_that_it_answers_with(world: World) -> None:

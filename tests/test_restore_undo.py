@@ -13,7 +13,7 @@ from oauthsync.errors import UsageError
 from oauthsync.importer import MAX_LOOKS
 from oauthsync.plan import Options
 from oauthsync.profiles import difference
-from oauthsync.restore import find_run
+from oauthsync.restore import run_to_resume, run_to_undo
 from oauthsync.sandbox import Fault, Request
 from tests.importing import TOKENS, Crash, Points, World, contents, scratch
 from tests.test_importer import UPDATE, fill, states
@@ -60,7 +60,7 @@ def test_undo_leaves_what_is_in_use_unless_forced(world: World) -> None:
     world.target.update(used, shared_accounts_count=1)
     with world.session() as session:
         made, undone = session.undo(
-            find_run(session.backup, None, unfinished=False), force=False, confirm=lambda _: True
+            run_to_undo(session.backup, None), force=False, confirm=lambda _: True
         )
     assert [left.target_id for left in made.left] == [used]
     assert undone is not None
@@ -131,22 +131,79 @@ def test_a_run_that_only_seemed_undone_can_be_undone_once_more(world: World) -> 
         assert other.undo(1) is None
 
 
-def test_the_undo_of_a_run_is_not_carried_on_unasked_after_another_import(world: World) -> None:
-    fill(world)
-    world.carry_out()
-    world.points = Points(crash_on="after DELETE")
+def _cut_off(world: World, at: str = "before DELETE", *, force: bool = False) -> None:
+    """An undo of run 1 that is cut off."""
+    world.width = 1
+    world.points = Points(crash_on=at)
     with pytest.raises(Crash):
-        world.undo()
+        world.undo(1, force=force)
     world.restart()
+
+
+def test_an_undo_that_was_cut_off_is_not_carried_on_unasked(world: World) -> None:
+    """An import since then has found all there, which is in no journal: it may be needed now."""
+    wanted = fill(world)
     world.carry_out()
-    there = contents(world.target)
-    with pytest.raises(UsageError, match="run 3 was an import since") as caught:
-        world.resume(2)
-    assert "`oauthsync undo 1`" in (caught.value.hint or "")
-    assert contents(world.target) == there
+    _cut_off(world)
+    assert not world.carry_out().report.steps
+    for run in (None, 2):
+        with pytest.raises(UsageError, match="run 2 is the undo of run 1") as caught:
+            world.resume(run)
+        assert "`oauthsync undo 1`" in (caught.value.hint or "")
+    assert contents(world.target) == wanted
+
+
+def test_the_same_undo_again_goes_on_where_one_was_cut_off(world: World) -> None:
+    fill(world)
+    before = contents(world.target)
+    made = len(world.carry_out().report.steps)
+    _cut_off(world, "after DELETE")
+    with world.backup() as backup:
+        assert run_to_undo(backup, None).id == 1
+        with pytest.raises(UsageError, match="itself the undo") as caught:
+            world.undo(2)
+    assert "`oauthsync undo 1` goes on" in (caught.value.hint or "")
+    world.undo()
+    assert contents(world.target) == before
+    assert {run.id: run.state for run in world.runs()} == {
+        3: "complete",
+        2: "complete",
+        1: "undone",
+    }
+    others = [step.error for step in world.steps(2) if not step.is_own]
+    assert others == ["another undo did it"] * (made - 1)
+    assert len(world.steps(3)) == made - 1
+
+
+def test_what_a_newer_undo_has_left_is_not_deleted_by_an_older_one(world: World) -> None:
+    """The first one was to delete also what is in use, and a person thought better of it."""
+    fill(world)
+    used = world.carry_out().report.steps[0].target_id
+    assert used is not None
+    world.target.update(used, shared_accounts_count=3)
+    _cut_off(world, force=True)
     world.undo(1)
-    states = {run.id: run.state for run in world.runs()}
-    assert states == {4: "complete", 3: "complete", 2: "undone", 1: "undone"}
+    with world.backup() as backup, pytest.raises(UsageError, match="no unfinished run"):
+        run_to_resume(backup, None)
+    assert used in world.target.profiles
+
+
+def test_a_run_that_was_undone_but_for_what_is_in_use_is_not_carried_on_unasked(
+    world: World,
+) -> None:
+    fill(world)
+    world.width = 1
+    world.sandbox.faults = [Fault("refused", "POST", after=2)]
+    used = world.carry_out().report.steps[0].target_id
+    assert used is not None
+    world.sandbox.faults = []
+    world.target.update(used, shared_accounts_count=1)
+    world.undo()
+    with world.backup() as backup, pytest.raises(UsageError, match="no unfinished run"):
+        run_to_resume(backup, None)
+    there = len(world.target.profiles)
+    assert world.resume(1).report.run.state == "complete"  # whoever names it means it
+    assert len(world.target.profiles) > there
 
 
 @pytest.mark.parametrize("answer", ["404", "none"])
@@ -194,7 +251,7 @@ def test_undo_asks_and_a_no_changes_nothing(world: World) -> None:
     wanted = fill(world)
     world.carry_out()
     with world.session() as session:
-        run = find_run(session.backup, None, unfinished=False)
+        run = run_to_undo(session.backup, None)
         made, carried = session.undo(run, force=False, confirm=lambda _: False)
     assert (len(made.steps), carried) == (5, None)
     assert contents(world.target) == wanted
@@ -209,11 +266,30 @@ def test_a_profile_that_came_into_use_while_an_undo_was_cut_off_is_kept(world: W
     used = carried.report.steps[0].target_id
     assert used is not None
     world.target.update(used, shared_accounts_count=1)
-    resumed = world.resume()
-    assert used in world.target.profiles
-    assert [step.error for step in resumed.report.steps if not step.is_done] == [
-        "it came into use since the run began"
-    ]
+    world.undo()
+    assert set(world.target.profiles) == {min(world.target.profiles), used}
+    assert [run.state for run in world.runs()] == ["complete", "incomplete", "complete"]
+
+
+def test_what_others_change_during_a_long_undo_is_not_put_back(world: World) -> None:
+    for number in range(3):
+        world.source.create("hubspot", f"app {number}", f"new-{number}")
+        world.target.create("hubspot", f"app {number}", f"old-{number}")
+    world.file_secrets()
+    world.export()
+    world.carry_out(options=UPDATE)
+    first = min(world.target.profiles)  # which is put back last
+
+    def others() -> None:
+        world.clock.sleep(21.0)
+        world.target.update(first, name="renamed")
+
+    world.width = 1
+    world.points = Points(meanwhile={"after PUT": others})
+    world.undo()
+    assert world.target.profiles[first].document["name"] == "renamed"
+    errors = [step.error for step in world.steps(2) if not step.is_done]
+    assert errors == ["it was changed since the run began"]
 
 
 @pytest.mark.parametrize(
@@ -320,7 +396,7 @@ def test_an_undo_that_the_quota_leaves_no_time_for_is_given_up_and_can_be_carrie
     ] * len(world.steps(2))
     assert Counter(world.calls)["GET get"] <= world.width + MAX_LOOKS
     world.give_quota(90_000)
-    world.resume()
+    world.undo()
     assert world.runs()[-1].state == "undone"
 
 
@@ -343,7 +419,7 @@ def test_what_others_created_in_place_of_a_call_long_ago_is_left_by_undo(
     theirs = world.target.create("hubspot", "Acme", "app").id
     assert states(world.resume()) == {"adopted": 1}
     with world.session() as session:
-        run = find_run(session.backup, 1, unfinished=False)
+        run = run_to_undo(session.backup, 1)
         made, _ = session.undo(run, force=True, confirm=lambda _: True)
     assert [left.reason for left in made.left] == ["somebody else may have created it"]
     assert theirs in world.target.profiles

@@ -92,7 +92,9 @@ class TestRules:
 
     def test_the_newest_export_is_kept_even_where_its_clock_was_behind(self) -> None:
         found = taken("2026-11-20", "2026-11-21", "1999-01-01")
-        assert keep(Policy(last=1), found) == {2, 3}
+        assert keep(Policy(last=1), found) == {3}
+        assert keep(Policy(last=2), found) == {2, 3}
+        assert keep(Policy(daily=1), found) == {2, 3}
 
     def test_each_workspace_is_counted_on_its_own(self) -> None:
         found = [

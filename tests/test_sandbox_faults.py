@@ -369,6 +369,11 @@ def test_a_page_can_be_empty() -> None:
         assert listing(sandbox) == [[], [], []]
 
 
+def test_a_list_can_lack_the_newest() -> None:
+    with lying("stale") as sandbox:
+        assert list(chain(*listing(sandbox))) == list(range(166))
+
+
 @pytest.mark.parametrize("profiles", [1, 250])
 def test_pages_can_go_on_for_ever(profiles: int) -> None:
     with lying("endless", profiles) as sandbox:

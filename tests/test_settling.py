@@ -77,7 +77,13 @@ def test_where_no_new_profile_matches_the_call_is_repeated(there: list[Profile])
 
 
 @pytest.mark.parametrize(
-    "there", [profile(7, "acme "), profile(7, client_id="APP"), profile(7, provider="HubSpot")]
+    "there",
+    [
+        profile(7, "acme "),
+        profile(7, "\N{FULLWIDTH LATIN CAPITAL LETTER A}cme"),
+        profile(7, client_id="APP"),
+        profile(7, provider="HubSpot"),
+    ],
 )
 def test_a_new_profile_that_the_api_may_have_changed_is_not_made_once_more(there: Profile) -> None:
     """An API that stores names without the space around them would get one with each try."""
@@ -209,8 +215,20 @@ def test_use_that_was_known_when_the_run_began_is_no_news() -> None:
 # Verifying
 
 
-def found(steps: Sequence[Step], there: Sequence[Profile], before: Sequence[int] = ()) -> list[str]:
-    return list(settling.findings(steps, by_id(there), set(before)))
+def found(
+    steps: Sequence[Step],
+    there: Sequence[Profile],
+    before: Sequence[int] = (),
+    deleted: Sequence[int] = (),
+) -> list[str]:
+    return list(settling.findings(steps, by_id(there), set(before), deleted))
+
+
+def test_what_another_run_has_deleted_is_not_missed() -> None:
+    steps = [step("create", 7, state="done"), step("delete", 8, number=2, state="done")]
+    assert found(steps, [], deleted=[7, 8]) == []
+    assert len(found(steps, [])) == 1
+    assert len(found(steps, [profile(8)], deleted=[7, 8])) == 1, "it is still there"
 
 
 def test_a_target_that_is_as_the_steps_say_gives_no_findings() -> None:

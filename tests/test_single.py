@@ -10,7 +10,7 @@ from oauthsync import single
 from oauthsync.backup import Backup
 from oauthsync.errors import OauthsyncError
 from oauthsync.importer import Report
-from oauthsync.restore import Session, find_run, open_session
+from oauthsync.restore import Session, open_session, run_to_resume
 from oauthsync.runs import NewRun, NewStep
 from oauthsync.sandbox import Fault, Sandbox, SandboxWorkspace
 from oauthsync.steady import Moment
@@ -132,7 +132,7 @@ def test_a_creation_that_was_cut_off_after_it_was_done_is_found_and_not_repeated
         place.create()
     assert place.names() == ["Acme"]
     with place.writing() as session:
-        run = find_run(session.backup, 1, unfinished=True)
+        run = run_to_resume(session.backup, 1)
         [step] = session.resume(run).report.steps
     assert (step.state, step.target_id) == ("adopted", there.id)
     assert place.names() == ["Acme"]
@@ -142,7 +142,7 @@ def test_a_creation_that_was_cut_off_and_then_called_again_is_done_once(place: P
     cut_off(place, NEW)
     assert place.create().run.state == "complete"
     with place.writing() as session:
-        run = find_run(session.backup, 1, unfinished=True)
+        run = run_to_resume(session.backup, 1)
         assert session.resume(run).report.run.state == "complete"
     assert place.names() == ["Acme"]
 

@@ -69,12 +69,26 @@ def test_a_step_that_was_not_done_is_not_undone(state: Any) -> None:
     assert undone([step("create", state=state)], [profile(7)]) == ([], [])
 
 
-def test_of_several_profiles_that_could_be_the_runs_none_is_touched() -> None:
-    steps = [step("create", state="failed"), step("create", 9, number=2, state="done")]
-    there = [profile(1), profile(7), profile(8), profile(9)]
-    found, reasons = undone(steps, there, [profile(1)])
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    "error",
+    [
+        "2 new profiles could be this one (7, 8): …",
+        "a new profile may be this one, changed by the API: 7",
+    ],
+)
+def test_of_profiles_that_could_be_the_runs_none_is_touched(error: str, count: int) -> None:
+    """Also where somebody has deleted one of two meanwhile: the other one may be the run's."""
+    steps = [step("create", state="failed", error=error), step("create", 9, number=2, state="done")]
+    new = [profile(7), profile(8, "acme ")][:count]
+    found, reasons = undone(steps, [profile(1), profile(9), *new], [profile(1)])
     assert found == [("delete", 9)]
-    assert reasons == ["whether the run created it is not known"] * 2
+    assert reasons == ["whether the run created it is not known"] * count
+
+
+def test_a_step_that_was_refused_has_created_nothing() -> None:
+    refused = step("create", state="failed", error="the POST request was refused with 422: …")
+    assert undone([refused], [profile(7)]) == ([], [])
 
 
 def test_what_is_gone_already_needs_no_undoing() -> None:

@@ -17,7 +17,7 @@ from oauthsync.cli.common import (
     read_input,
 )
 from oauthsync.errors import FileError, UsageError
-from oauthsync.text import count_of, inline, listed
+from oauthsync.text import count_of, inline
 
 if TYPE_CHECKING:
     from oauthsync.backup import Backup
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from oauthsync.runs import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_UNFINISHED_SHOWN = 3
 
 MAX_OVERRIDES = 1 << 20
 
@@ -252,23 +254,23 @@ def _caution(plan: "Plan") -> Iterator[str]:
 
 def warn_of_unfinished(session: Session, backup: "Backup", target: str) -> None:
     """Of runs into a target that can be carried on instead of a plan being made for the rest."""
-    if told := unfinished(run for run in backup.journal().runs() if run.target == target):
+    if told := how_to_carry_on(run for run in backup.journal().runs() if run.target == target):
         session.warn(told)
 
 
-def unfinished(runs: "Iterable[Run]") -> str:
+def how_to_carry_on(runs: "Iterable[Run]") -> str:
     """How to carry on those of the runs that are not finished; nothing where all are."""
-    from oauthsync.runs import UNFINISHED
+    from oauthsync.runs import unfinished
 
-    found = [run.id for run in runs if run.state in UNFINISHED]
-    if not found:
-        return ""
-    if len(found) == 1:
-        [run] = found
-        told, it = f"run {run} is not finished: `oauthsync resume {run}`", "it"
-    else:
-        told, it = f"runs {listed(found)} are not finished: `oauthsync resume RUN`", "one"
-    return f"{told} carries {it} on, unless it is still at work"
+    found = unfinished(runs)
+    told = [
+        f"run {run.id} is not finished: `oauthsync {run.way_on}` carries it on"
+        + (", unless it is still at work" if run.state == "running" else "")
+        for run in found[:_UNFINISHED_SHOWN]
+    ]
+    if more := len(found) - len(told):
+        told.append(f"and {more} more: `oauthsync runs` lists them")
+    return "\n".join(told)
 
 
 def notes_on(backup: "Backup", prepared: "Prepared") -> list[str]:

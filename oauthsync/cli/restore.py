@@ -184,39 +184,38 @@ def _report(session: Session, carried: "Carried") -> int:
         session.warn(f"the target is not as it should be:\n{session.folded(report.findings)}")
     if run.state == "complete":
         return 0
-    hint = f"`oauthsync runs show {run.id}` says why; `oauthsync resume {run.id}` tries again"
+    hint = f"`oauthsync runs show {run.id}` says why; `oauthsync {run.way_on}` tries again"
     if run.kind == "import" and all(step.is_done for step in report.steps):
         # What is done is not written again, also where it was adopted and has other data.
         again = typed("import", str(run.snapshot), "--to", run.target, "--on-existing", "update")
         hint = (
             f"`{again}`, with the options of then, writes what is different;"
-            f" `oauthsync resume {run.id}` looks again"
+            f" `oauthsync {run.way_on}` looks again"
         )
     raise IncompleteError(f"run {run.id} is not complete", hint=hint)
 
 
-def _find_run(session: Session, backup: "Backup", run: int | None, *, unfinished: bool) -> "Run":
-    """The run that is asked for; a warning where it may not be the one that is meant."""
-    from oauthsync.restore import find_run
-
-    found = find_run(backup, run, unfinished=unfinished)
-    default = backup.config.default_workspace or found.target
-    if run is None and found.target != default:
-        session.warn(
-            f"run {found.id} is one in {found.target}, and the default workspace is {default}"
-        )
-    return found
+def _warn_of_target(session: Session, backup: "Backup", run: "Run") -> None:
+    """Of a run that nobody named, and that may not be the one that is meant."""
+    default = backup.config.default_workspace or run.target
+    if run.target != default:
+        session.warn(f"run {run.id} is one in {run.target}, and the default workspace is {default}")
 
 
 @click.command("resume")
 @click.argument("run", type=click.IntRange(min=1), required=False)
 @common_options
 def resume_command(session: Session, run: int | None) -> int:
-    """Carry on a RUN that was cut off, or whose steps failed (default: the newest such)."""
-    from oauthsync.restore import open_session
+    """Carry on a RUN that was cut off, or whose steps failed (default: the newest such).
+
+    An undo is carried on by `undo` alone, which looks anew, and asks.
+    """
+    from oauthsync.restore import open_session, run_to_resume
 
     with session.backup() as backup:
-        found = _find_run(session, backup, run, unfinished=True)
+        found = run_to_resume(backup, run)
+        if run is None:
+            _warn_of_target(session, backup, found)
         with open_session(backup, backup.workspace(found.target)) as writing:
             carried = writing.resume(found)
     return _report(session, carried)
@@ -228,12 +227,18 @@ def resume_command(session: Session, run: int | None) -> int:
 @yes_option
 @common_options
 def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> int:
-    """Delete what a RUN created, and put back what it updated (default: the newest run)."""
+    """Delete what a RUN created, and put back what it updated (default: the newest run).
+
+    The same again goes on where one was cut off. What is put back gets the secret that the sidecar
+    has: nobody knows the one before.
+    """
     from oauthsync import documents
-    from oauthsync.restore import open_session
+    from oauthsync.restore import open_session, run_to_undo
 
     with session.backup() as backup:
-        found = _find_run(session, backup, run, unfinished=False)
+        found = run_to_undo(backup, run)
+        if run is None:
+            _warn_of_target(session, backup, found)
         workspace, steps = backup.workspace(found.target), backup.journal().steps(found.id)
 
         once_begun, session.interrupted = session.interrupted, "nothing was written"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oauthsync.cli.common import Session, common_options
-from oauthsync.cli.plan import unfinished
+from oauthsync.cli.plan import how_to_carry_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ def runs_command(ctx: click.Context, session: Session) -> None:
             none="no runs",
             spare=("kind", "started at", "steps", "snapshot"),
         )
-        return "\n".join(filter(None, (table, unfinished(runs))))
+        return "\n".join(filter(None, (table, how_to_carry_on(runs))))
 
     session.answer(lambda: {"runs": list(found)}, text)
 

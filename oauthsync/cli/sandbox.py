@@ -77,8 +77,8 @@ def sandbox_command(
     ON      a method, a call (list get create update delete me), or * (default)
     KIND    reset close truncate half-json html 500 502 503 504 hang, each also as
             KIND-after-apply and KIND-late; 429 429-date 429-bare refused errors-list
-            redirect drip interim repeat-page repeat-row skip-row empty-page endless
-            reorder shuffle
+            redirect drip interim repeat-page repeat-row skip-row empty-page stale
+            endless reorder shuffle
     OPTION  0.2 (probability), x3 (three times), +2 (after two requests), 30s (delay)
     """
     from oauthsync.sandbox import Fault, Sandbox

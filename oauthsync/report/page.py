@@ -16,7 +16,7 @@ from oauthsync.report import ledger, workspaces
 from oauthsync.report.facts import Facts, Sidecar, WorkspaceFacts
 from oauthsync.report.markup import Content, Markup, element, raw
 from oauthsync.report.parts import NONE, age, command, name, section, table, when
-from oauthsync.runs import UNFINISHED
+from oauthsync.runs import unfinished
 from oauthsync.text import count_of
 
 _MARK = b'<meta name="generator" content="oauthsync '
@@ -108,10 +108,9 @@ def _findings(report: Facts) -> Iterator[Sequence[Content]]:
         link = element("a", name(workspace.name), href=f"#{_anchor(number)}")
         for finding in _workspace_findings(workspace):
             yield (link, *finding)
-    for run in (each.run for each in report.runs):
-        if run.state in UNFINISHED:
-            state = "incomplete" if run.state == "incomplete" else "under way, or was cut off"
-            yield f"Run {run.id} is {state}: ", command(f"resume {run.id}")
+    for run in unfinished(each.run for each in report.runs):
+        state = "incomplete" if run.state == "incomplete" else "under way, or was cut off"
+        yield f"Run {run.id} is {state}: ", command(run.way_on)
     if due := sum(each.is_due for each in report.repoints):
         yield element("a", count_of(due, "profile"), href="#repoint"), " still to be re-pointed."
 

@@ -47,6 +47,7 @@ LISTING = {
     "repeat-row": "list: from page 2 on, the rows begin with the last one of the page before",
     "skip-row": "list: from page 2 on, the page's first row is skipped",
     "empty-page": "list: the page has no rows",
+    "stale": "list: as it was before the newest third was created",
     "endless": "list: after the last row comes the first one again, and every page is full",
     "reorder": "list: the page's rows in another order each time",
     "shuffle": "list: all rows in another order for each page",
@@ -207,6 +208,8 @@ def false_page(
     start = (page - 1) * per_page
     if kind == "empty-page":
         return []
+    if kind == "stale":
+        ids = ids[: len(ids) * 2 // 3]
     if kind == "endless":
         return [ids[row % len(ids)] for row in range(start, start + per_page)] if ids else []
     if kind == "shuffle":
