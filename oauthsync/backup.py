@@ -17,7 +17,7 @@ from oauthsync import config
 from oauthsync.clock import Clock, SystemClock
 from oauthsync.config import Config, Workspace
 from oauthsync.errors import OauthsyncError, StoreError, UsageError
-from oauthsync.events import Listener, ignore
+from oauthsync.events import ExportEnded, Listener, ignore
 from oauthsync.interrupts import as_completed, held, readers
 from oauthsync.opener import Ask, Opener
 from oauthsync.secret import Secret
@@ -43,11 +43,15 @@ FLEET_READERS = 300
 
 @dataclass(frozen=True)
 class Exported:
-    """A workspace's new snapshot, and its difference to the export before."""
+    """A workspace's new snapshot, and its difference to the export before.
+
+    `namesakes` are the other names under which there are snapshots of the same workspace.
+    """
 
     snapshot: "Snapshot"
     difference: "Difference"
     before: "Snapshot | None"
+    namesakes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -210,19 +214,16 @@ class Backup:
         )
 
     def live(self, workspace: Workspace) -> "Listing":
-        """A workspace's profiles as they are now."""
-        with self.api(workspace) as api:
-            return self.read(api)
+        """A workspace's profiles as they are now.
 
-    def live_of(self, snapshot: "Snapshot") -> "Listing":
-        """As `live`, of the workspace that a snapshot was taken of.
-
-        Raises StoreError where its name leads to another one now.
+        Raises StoreError where its name stood for another one.
         """
-        from oauthsync.snapshots import check_identity
+        from oauthsync.exporter import identify
 
-        listing = self.live(self.workspace(snapshot.workspace))
-        check_identity(snapshot.workspace, snapshot.identity, listing.identity)
+        with self.api(workspace) as api:
+            listing = self.read(api)
+            if self.config.database.exists():
+                identify(api, listing, self.snapshots())
         return listing
 
     def read(self, api: "Api", *, share: int = 1) -> "Listing":
@@ -260,7 +261,8 @@ class Backup:
         # Who waits for a quota is woken by Ctrl-C, and who waits for an answer is not waited for.
         with readers(FLEET_WIDTH, "export", self.clock.interrupt) as pool:
             share = min(len(workspaces), FLEET_WIDTH)
-            exports = [pool.submit(self._export, each, share) for each in workspaces]
+            with held():  # what interrupts a `submit` may leave the pool locked
+                exports = [pool.submit(self._export, each, share) for each in workspaces]
             for export in as_completed(exports):
                 yield export.result()
 
@@ -274,9 +276,12 @@ class Backup:
                 snapshots = self.snapshots(create=True)
                 identify(api, listing, snapshots)
             snapshot, difference = snapshots.add(listing, "export")
-            return Exported(snapshot, difference, snapshots.export_before(snapshot))
+            before = snapshots.export_before(snapshot)
+            return Exported(snapshot, difference, before, snapshots.namesakes(workspace.name))
         except OauthsyncError as error:
             return Failed(workspace.name, error)
+        finally:
+            self.listener(ExportEnded(workspace.name))
 
 
 def _home() -> Path:

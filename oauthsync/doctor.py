@@ -51,7 +51,7 @@ def exit_code(checks: Sequence[Check]) -> int:
 def _examine(backup: Backup, name: str | None, *, may_ask: bool) -> Iterator[Check]:
     config, workspace = yield from _check_configuration(backup, name)
     yield from _check_workspace(backup, workspace)
-    yield _check_quota(backup)
+    yield _check_quota(backup, workspace)
     if config is None:
         for untested in ("database", "exports", "runs", "sidecar", "files"):
             yield Check(untested, "untested", "the configuration comes first")
@@ -175,14 +175,15 @@ def _known(backup: Backup, workspace: Workspace) -> Snapshot | None:
         return None
 
 
-def _check_quota(backup: Backup) -> Check:
+def _check_quota(backup: Backup, workspace: Workspace | None) -> Check:
     # A budget of its own beside the workspaces': it takes nothing from any of them.
     quota = Quota(backup.state_folder / "quota" / "doctor.db", requests_per_minute=1000)
     if isinstance(slot := quota.try_acquire(), Slot):
         slot.release()
     quota.close()
     if quota.problem is None:
-        return Check("quota", "ok", "the budget of requests is shared by all your processes")
+        limit = f"{workspace.requests_per_minute} requests a minute, " if workspace else ""
+        return Check("quota", "ok", f"{limit}shared by all your processes")
     return Check(
         "quota",
         "warning",

@@ -24,6 +24,13 @@ class PageRead:
 
 
 @dataclass(frozen=True)
+class ExportEnded:
+    """The export of `workspace` has ended, one way or another."""
+
+    workspace: str
+
+
+@dataclass(frozen=True)
 class StepEnded:
     """`done` of `total` steps of a run have ended; the last one was `action` `name`."""
 
@@ -42,7 +49,7 @@ class QuotaNotShared:
     problem: str
 
 
-Event: TypeAlias = Waiting | PageRead | StepEnded | QuotaNotShared
+Event: TypeAlias = Waiting | PageRead | ExportEnded | StepEnded | QuotaNotShared
 Listener: TypeAlias = Callable[[Event], None]
 
 

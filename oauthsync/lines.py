@@ -92,13 +92,18 @@ def step_line(step: "Step") -> Line:
     head = (inline(step.name), f"id {ids_of(step)}")
     if step.action == "blocked":
         # Its reason is what a person has to act on: a line of its own is never shortened.
-        told = (inline(step.reason), *_renamed(step))
+        told = (inline(step.reason), *_changed(step))
         return Line(step.provider, step.action, (*head, ""), told)
-    return Line(step.provider, step.action, (*head, inline(step.reason)), _renamed(step))
+    return Line(step.provider, step.action, (*head, inline(step.reason)), _changed(step))
 
 
-def _renamed(step: "Step") -> tuple[str, ...]:
-    return changes(before(step), step)
+def _changed(step: "Step") -> tuple[str, ...]:
+    told = changes(before(step), step)
+    if step.action != "update" or not step.match:
+        return told
+    data = step.wanted.differing_data(step.match).items()
+    more = (f"data.{name}: {old or 'none'} → {new or 'none'}" for name, (old, new) in data)
+    return (*told, *map(inline, more))
 
 
 def before(step: "Step") -> "Profile":
@@ -128,12 +133,16 @@ def failed_line(step: "RunStep") -> Line:
 
 def in_use_line(step: "RunStep", profile: "Profile") -> Line:
     """What a person has to choose again: the step that created it, and what it was."""
+    ids = f"id {step.source_id} → {step.target_id}"
+    cells = (inline(step.name), ids, ", ".join(used_by(profile)) or "use unknown")
+    return Line(step.provider, "in use", cells)
+
+
+def used_by(profile: "Profile") -> list[str]:
+    """By how many of what a profile is used, as far as the API tells."""
     nouns = {"shared_accounts_count": "connection", "oem_customers_count": "customer"}
     fields = profile.fields
-    uses = [_uses(fields[name], noun) for name, noun in nouns.items() if fields.get(name)]
-    ids = f"id {step.source_id} → {step.target_id}"
-    cells = (inline(step.name), ids, ", ".join(uses) or "use unknown")
-    return Line(step.provider, "in use", cells)
+    return [_uses(fields[name], noun) for name, noun in nouns.items() if fields.get(name)]
 
 
 def _uses(count: "Json", noun: str) -> str:

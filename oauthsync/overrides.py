@@ -97,14 +97,18 @@ class Wanted:
         found = ["name"] if profile.name != self.name else []
         if profile.client_id != self.client_id:
             found.append("data.client_id")
-        ours, theirs = more_data(self.source), more_data(profile)
-        if ours != theirs:
-            found += [
-                f"data.{inline(name)}"
-                for name in sorted(ours.keys() | theirs.keys())
-                if ours.get(name) != theirs.get(name)
-            ]
-        return found
+        return [*found, *(f"data.{inline(name)}" for name in self.differing_data(profile))]
+
+    def differing_data(self, profile: Profile) -> dict[str, tuple[str | None, str | None]]:
+        """What else of `data` differs, by name: as the profile has it, and as it is wanted."""
+        wanted, there = more_data(self.source), more_data(profile)
+        if wanted == there:
+            return {}
+        return {
+            name: (there.get(name), wanted.get(name))
+            for name in sorted(there.keys() | wanted.keys())
+            if there.get(name) != wanted.get(name)
+        }
 
 
 def more_data(profile: Profile) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from oauthsync.events import Event, PageRead, StepEnded, Waiting
+from oauthsync.events import Event, ExportEnded, PageRead, StepEnded, Waiting
 from oauthsync.text import count_of, inline
 
 PER_PAGE = 100
@@ -66,6 +66,7 @@ class Job:
     total: int = 0
     wait_ends: float = 0.0
     waits_for: str = ""
+    is_over: bool = False
 
     def take(self, event: Event, now: float) -> None:
         """Note what has happened."""
@@ -77,6 +78,8 @@ class Job:
                 self.done, self.total = event.done, event.total
             case Waiting():
                 self.wait_ends, self.waits_for = now + event.seconds, event.reason
+            case ExportEnded():
+                self.is_over = True
 
     def describe(self, now: float, pace_of: PaceOf) -> str:
         """The state in one line: how far it is, when it may end, what it waits for.
@@ -123,10 +126,15 @@ def describe_all(jobs: Mapping[str, Job], now: float, pace_of: PaceOf) -> str:
         [job] = jobs.values()
         return job.describe(now, pace_of)
     read = sum(job.most_profiles for job in jobs.values())
-    told = f"{len(jobs)} workspaces, {count_of(read, 'profile')} read"
-    waits = [job.wait_ends - now for job in jobs.values() if job.wait_ends > now]
-    if waits:
-        told += f", {len(waits)} waiting for up to {_duration(max(waits))}"
+    at_work = [job for job in jobs.values() if not job.is_over]
+    done = len(jobs) - len(at_work)
+    told = f"{done} of {len(jobs)} workspaces done, {count_of(read, 'profile')} read"
+    if len(at_work) == 1:
+        return f"{told}; {at_work[0].describe(now, pace_of)}"
+    if waits := [job for job in at_work if job.wait_ends > now]:
+        reasons = dict.fromkeys(_REASONS[job.waits_for] for job in waits)
+        longest = max(job.wait_ends for job in waits) - now
+        told += f", {len(waits)} waiting for up to {_duration(longest)} ({', '.join(reasons)})"
     return told
 
 

@@ -152,6 +152,17 @@ class Snapshots:
                 (user_id, workspace),
             )
 
+    def namesakes(self, workspace: str) -> list[str]:
+        """The other names under which there are snapshots of the same workspace."""
+        with reading(self._database) as connection:
+            rows = connection.execute(
+                "SELECT other.name FROM workspaces AS this JOIN workspaces AS other"
+                " ON other.url = this.url AND other.user_id = this.user_id"
+                " WHERE this.name = ? AND other.name <> this.name ORDER BY other.name",
+                (workspace,),
+            )
+            return [name for (name,) in rows]
+
     def get(self, snapshot_id: int) -> Snapshot:
         """The snapshot with this id; StoreError where there is none."""
         found = self._select("WHERE s.id = ?", snapshot_id)

@@ -141,7 +141,7 @@ def read_toml(path: Path) -> Table | None:
 def parse_toml(path: Path, content: bytes) -> dict[str, object]:
     """The root table of a TOML file; UsageError, which shows nothing of it, where it is none."""
     try:
-        return tomllib.loads(content.decode("utf-8"))
+        return tomllib.loads(content.decode("utf-8-sig"))  # some editors mark a file so
     except UnicodeDecodeError:
         why = "not UTF-8"
     except tomllib.TOMLDecodeError as error:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from oauthsync.database import reading
 from oauthsync.diagnosis import Check
 from oauthsync.errors import StoreError
 from oauthsync.runs import unfinished
-from oauthsync.snapshots import Snapshot
+from oauthsync.snapshots import Identity, Snapshot
 from oauthsync.text import count_of
 from oauthsync.unlock import Unlock
 
@@ -43,8 +44,25 @@ def check_database(backup: Backup, names: Sequence[str]) -> Iterator[Check]:
     yield Check(
         "database", "ok", f"SQLite finds it whole; it has {count_of(len(snapshots), 'snapshot')}"
     )
+    yield from _check_namesakes(backup.config.names(), snapshots)
     yield _check_exports(names, snapshots, backup.clock.now())
     yield _check_runs(backup)
+
+
+def _check_namesakes(names: Sequence[str], snapshots: Sequence[Snapshot]) -> Iterator[Check]:
+    """A warning of names that lead to one workspace: tokens may have been mixed up."""
+    found: dict[Identity, set[str]] = defaultdict(set)
+    for snapshot in snapshots:
+        if snapshot.workspace in names and snapshot.user_id is not None:
+            found[snapshot.identity].add(snapshot.workspace)
+    for (_, user_id), same in found.items():
+        if len(same) > 1:
+            yield Check(
+                "workspaces",
+                "warning",
+                f"{' and '.join(sorted(same))} are one workspace (id {user_id})",
+                hint="if that is not meant so, check their URLs and tokens",
+            )
 
 
 def _check_exports(names: Sequence[str], snapshots: Sequence[Snapshot], now: float) -> Check:

@@ -75,7 +75,7 @@ class FromProfile:
                 f"{self.description} has no token in {token_file(self.home)}, and {keyring_state}",
                 hint=f"that file is to hold {shape}: create the profile anew with `workato profiles"
                 " create`, or give the workspace a token_env, token_file or token_command in"
-                " oauthsync.toml",
+                " oauthsync.toml; WORKATO_API_TOKEN counts only with WORKATO_HOST",
             )
         return Secret(token)
 

@@ -13,7 +13,7 @@ from oauthsync.cli.session import Session
 from oauthsync.clock import SleepInterruptedError
 from oauthsync.database import reading
 from oauthsync.errors import OauthsyncError, StoreError, UsageError
-from oauthsync.events import Event, PageRead, QuotaNotShared, Waiting
+from oauthsync.events import Event, ExportEnded, PageRead, QuotaNotShared, Waiting
 from oauthsync.sandbox import Fault, Request, Sandbox
 from tests.clock import FakeClock
 from tests.desk import QUOTA, workspace
@@ -179,7 +179,7 @@ def test_the_count_of_the_last_snapshot_is_what_is_expected(
         assert found.expected == {"w0": 0}
         exported(found)
         assert found.expected == {"w0": 3}
-    assert events == [PageRead("w0", 1, 3)] * 2
+    assert events == [PageRead("w0", 1, 3), ExportEnded("w0")] * 2
 
 
 def test_a_name_that_leads_elsewhere_now_is_refused(tmp_path: Path, sandbox: Sandbox) -> None:

@@ -307,8 +307,46 @@ def test_an_export_of_another_workspace_under_the_name_is_refused_also_where_tha
     desk.create("one")
     desk.done("export")
     monkeypatch.setenv("DEV", PROD)
-    assert "another workspace now" in desk.refused("export").err
+    for args in (("export",), ("diff",), ("plan",), ("profiles", "list")):
+        assert "another workspace now" in desk.refused(*args).err
     assert len(desk.done("snapshots")["snapshots"]) == 1
+
+
+def test_two_names_of_one_workspace_are_a_warning(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source and target of a migration may have got the same token by mistake."""
+    desk.create("one")
+    monkeypatch.setenv("PROD", DEV)
+    told = "are one workspace (id 5001): if that is not meant so, check their URLs and tokens"
+    assert desk.call("export", "--all").err.count(told) == 1
+    assert f"dev and prod {told}" in desk.call("plan", "--from", "dev", "--to", "prod").out
+    assert told in desk.call("plan", "--from", "dev", "--to", "prod", "--json").err
+    assert told not in desk.call("plan", "--from", "dev").out
+    assert "are one workspace (id 5001)" in desk.call("doctor").out
+
+
+def test_a_workspace_under_a_new_name_is_known(desk: Desk) -> None:
+    desk.create("one")
+    desk.done("export")
+    toml = desk.folder / "oauthsync.toml"
+    desk.configure(toml.read_text().replace("dev", "development"))
+    told = "development and dev are one workspace (id 5001): there are snapshots under both names"
+    assert told in desk.call("export", "development").err
+
+
+@pytest.mark.parametrize("args", [("diff",), ("secrets", "missing"), ("diff", "1", "latest")])
+def test_an_exit_code_is_about_a_workspace_that_was_named(
+    desk: Desk, args: tuple[str, ...]
+) -> None:
+    """A script reads no warning: it would take the empty one's for the one that it means."""
+    desk.create("one")
+    desk.done("export")
+    assert desk.call(*args, "--exit-code", "--workspace", "dev").code in (0, 1, 4)
+    desk.done("export", "prod")
+    called = desk.refused(*args, "--exit-code")
+    assert (called.code, "of any of dev, prod" in called.err) == (2, True)
+    assert desk.call(*args, "--exit-code", "--workspace", "dev").code in (0, 4)
 
 
 @pytest.mark.parametrize(

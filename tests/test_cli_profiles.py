@@ -276,7 +276,7 @@ def test_update_of_a_profile_in_use_takes_a_yes(
     assert call(capsys, *args).code == 2
     assert not writes(sandbox)
     code, _, shown = converse(args, [(f"({sandbox.url})? [y/N]", "y")])
-    assert (code, "which is in use, in dev" in shown) == (0, True), shown
+    assert (code, "used by 2 connections, in dev" in shown) == (0, True), shown
     assert "name: Acme → B" in shown
     assert "client id" not in shown
     assert workspace.profiles[there.id].document["name"] == "B"

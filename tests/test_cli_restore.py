@@ -527,6 +527,16 @@ def test_runs_are_listed_newest_first_and_shown_with_their_steps(desk: Desk, los
     assert desk.refused("runs", "show", "9").code == 1
 
 
+def test_what_is_to_be_done_by_hand_is_said_also_where_all_else_is_quiet(
+    desk: Desk, loss: int
+) -> None:
+    called = desk.call("import", "--yes", "--quiet")
+    told = (
+        "1 profile in use with a new id: `oauthsync runs show 1` lists what is to be done by hand"
+    )
+    assert (called.out, called.err) == ("", f"warning: {told}\n")
+
+
 def test_a_run_knows_what_was_in_use_when_its_snapshot_is_pruned(desk: Desk, loss: int) -> None:
     used = desk.done("import", "--yes")["in_use"]
     desk.done("export")

@@ -196,7 +196,7 @@ def test_a_fleet_shares_one_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
             each.fill(250)
         desk.configure("".join(workspace(f"w{token}", sandbox.url, token) for token in tokens))
         shown = on_terminal("export", "--all")
-    assert re.search("\r\x1b\\[K5 workspaces, [1-9][0-9]* profiles read", shown)
+    assert re.search("\r\x1b\\[K[0-4] of 5 workspaces done, [1-9][0-9]* profiles read", shown)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from oauthsync.events import Event, PageRead, StepEnded, Waiting
+from oauthsync.events import Event, ExportEnded, PageRead, StepEnded, Waiting
 from oauthsync.progress import (
     Job,
     MovingLine,
@@ -138,11 +138,18 @@ def test_a_fleet_is_summed_up() -> None:
     jobs = {name: Job(name) for name in ("a", "b", "c")}
     jobs["a"].take(PageRead("a", 1, 300), 0.0)
     jobs["b"].take(PageRead("b", 1, 100), 0.0)
-    assert describe_all(jobs, 0.0, pace) == "3 workspaces, 400 profiles read"
+    assert describe_all(jobs, 0.0, pace) == "0 of 3 workspaces done, 400 profiles read"
     jobs["b"].take(Waiting("b", 20.0, "quota"), 0.0)
     jobs["c"].take(Waiting("c", 50.0, "quota"), 0.0)
     assert describe_all(jobs, 10.0, pace) == (
-        "3 workspaces, 400 profiles read, 2 waiting for up to 40 s"
+        "0 of 3 workspaces done, 400 profiles read, 2 waiting for up to 40 s (quota)"
+    )
+    jobs["c"].take(Waiting("c", 50.0, "retry"), 0.0)
+    assert describe_all(jobs, 10.0, pace).endswith("2 waiting for up to 40 s (quota, to try again)")
+    for name in ("a", "b"):
+        jobs[name].take(ExportEnded(name), 10.0)
+    assert describe_all(jobs, 10.0, pace) == (
+        "2 of 3 workspaces done, 400 profiles read; c: 0 read, waiting 40 s (to try again)"
     )
 
 

@@ -237,6 +237,15 @@ def test_an_update_shows_what_it_changes() -> None:
     assert "      client id: a → b" in told
 
 
+def test_an_update_shows_what_it_changes_in_data() -> None:
+    source = [profile(1, more={"scopes": ["read"], "n": 1})]
+    target = [profile(9, more={"scopes": None, "own": True})]
+    told = planned(source, target, on_existing="update")
+    assert "  ~ Acme  id 1 → 9  differs in data.n, data.own, data.scopes" in told
+    for line in ("data.n: none → 1", "data.own: true → none", 'data.scopes: null → ["read"]'):
+        assert f"      {line}\n" in told
+
+
 def test_a_plan_says_that_an_update_replaces_a_secret() -> None:
     source = [profile(1, "New"), profile(2, "B")]
     target = [profile(1, "Old"), profile(2, "A")]

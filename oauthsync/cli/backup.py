@@ -1,6 +1,6 @@
 """`export`, `snapshots`, `show`, `diff`, `log`: taking snapshots, and looking at them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -59,6 +59,7 @@ def export_command(session: Session, workspaces: tuple[str, ...], every: bool) -
     if failed and len(chosen) == 1:
         raise failed[0].error
     _report_export(session, done, failed)
+    _warn_of_namesakes(session, done, {each.name for each in chosen})
     if failed and not done and len(codes := {each.error.exit_code for each in failed}) == 1:
         return codes.pop()
     return EXIT_INCOMPLETE if failed else 0
@@ -109,6 +110,23 @@ def _report_export(
     for failure in failed:
         hint = f"\n  {failure.error.hint}" if failure.error.hint else ""
         session.warn(f"{failure.workspace} was not exported: {failure.error}{hint}")
+
+
+def _warn_of_namesakes(
+    session: Session, done: "Sequence[Exported]", exported: "Collection[str]"
+) -> None:
+    """Of workspaces that are one, be it that tokens were mixed up or that one was given a name."""
+    told: set[str] = set()
+    for snapshot, namesake in ((each.snapshot, name) for each in done for name in each.namesakes):
+        name = snapshot.workspace
+        if namesake in told:
+            continue
+        told.add(name)
+        which = f"{name} and {namesake} are one workspace (id {snapshot.user_id})"
+        if namesake in exported:
+            session.warn(f"{which}: if that is not meant so, check their URLs and tokens")
+        else:
+            session.say(f"{which}: there are snapshots under both names")
 
 
 def _warn_of_losses(session: Session, exported: "Exported") -> None:
@@ -230,7 +248,9 @@ def diff_command(
         raise click.UsageError("live and live are the same: name a snapshot to compare with")
     with session.backup() as backup:
         stored = {
-            text: _stored(session, backup, text, workspace) for text in (old, new) if text != LIVE
+            text: _stored(session, backup, text, workspace, for_exit_code=exit_code)
+            for text in (old, new)
+            if text != LIVE
         }
         before, after, found = _compare(backup, old, new, stored)
     if before["workspace"] != after["workspace"]:
@@ -245,10 +265,12 @@ def diff_command(
     return EXIT_DIFFERENT if exit_code and found else 0
 
 
-def _stored(session: Session, backup: "Backup", text: str, workspace: str | None) -> "Snapshot":
+def _stored(
+    session: Session, backup: "Backup", text: str, workspace: str | None, *, for_exit_code: bool
+) -> "Snapshot":
     session.check_workspace(backup, workspace)
     try:
-        return session.find(backup, text, workspace)
+        return session.find(backup, text, workspace, for_exit_code=for_exit_code)
     except UsageError as error:
         error.hint = f"{error.hint}; `{LIVE}` is the workspace as it is now"
         raise
@@ -265,7 +287,7 @@ def _compare(
         found = snapshots.difference(stored[old], stored[new])
         return documents.snapshot(stored[old]), documents.snapshot(stored[new]), found
     [snapshot] = stored.values()
-    listing = backup.live_of(snapshot)
+    listing = backup.live(backup.workspace(snapshot.workspace))
     then = (documents.snapshot(snapshot), snapshots.profiles(snapshot, listing.profiles))
     now = (documents.live(listing), listing.profiles)
     (before, ours), (after, theirs) = (now, then) if old == LIVE else (then, now)

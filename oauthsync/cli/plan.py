@@ -278,6 +278,12 @@ def notes_on(backup: "Backup", prepared: "Prepared") -> list[str]:
     from oauthsync.preparing import snapshot_with_more
 
     notes = []
+    source, target = prepared.snapshot.workspace, prepared.target.name
+    if prepared.same_workspace and source != target:
+        notes.append(
+            f"{source} and {target} are one workspace (id {prepared.snapshot.user_id}): if that is"
+            " not meant so, check their URLs and tokens"
+        )
     if not (prepared.plan.writes or prepared.plan.blocked):
         told = "nothing to do: the target has what was selected of the snapshot"
         if skipped := prepared.plan.summary["skip"]:

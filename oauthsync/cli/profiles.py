@@ -167,17 +167,18 @@ def _write(
 
 def _confirm(session: Session, workspace: "Workspace", step: "NewStep", listing: "Listing") -> None:
     """Ask before a profile is deleted, or updated while it is in use."""
-    from oauthsync.lines import changes, describe
+    from oauthsync.lines import changes, describe, used_by
     from oauthsync.single import find
 
     assert step.target_id is not None
     profile = find(listing, step.target_id)
     if step.action == "update" and profile.uses == 0:
         return
-    used = ", which is in use," if profile.uses else ", which may be in use,"
+    users = " and ".join(used_by(profile))
+    used = f", used by {users}," if users else ", which may be in use," if profile.uses != 0 else ""
     question = (
-        f"{step.action.capitalize()} {describe(profile)}{used if profile.uses != 0 else ''}"
-        f" in {workspace.name} ({workspace.url})?"
+        f"{step.action.capitalize()} {describe(profile)}{used} in {workspace.name}"
+        f" ({workspace.url})?"
     )
     if step.action == "update":
         session.say("\n".join([*changes(profile, step), "client secret: the sidecar's"]))

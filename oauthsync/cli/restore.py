@@ -162,7 +162,7 @@ def _blocked(session: Session, prepared: "Prepared") -> IncompleteError:
     if prepared.plan_id:
         hint += "\nthen make the plan again: `oauthsync plan -o FILE`"
     return IncompleteError(
-        f"{count_of(count, 'step')} of the plan blocked, so nothing was written", hint=hint
+        f"blocked: {count_of(count, 'step')} of the plan, so nothing was written", hint=hint
     )
 
 
@@ -180,6 +180,11 @@ def _report(session: Session, carried: "Carried") -> int:
         return "\n".join(told)
 
     session.report(lambda: documents.carried(carried), text)
+    if session.quiet and carried.in_use:
+        session.warn(
+            f"{count_of(len(carried.in_use), 'profile')} in use with a new id: `oauthsync runs show"
+            f" {run.id}` lists what is to be done by hand"
+        )
     if report.findings:
         session.warn(f"the target is not as it should be:\n{session.folded(report.findings)}")
     if run.state == "complete":

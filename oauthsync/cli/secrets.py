@@ -225,7 +225,7 @@ def missing_command(
     if as_csv and session.json:
         raise UsageError("--csv and --json both want stdout", hint="keep one of them")
     with session.backup() as backup:
-        missing = _missing(session, backup, snapshot, workspace)
+        missing = _missing(session, backup, snapshot, workspace, for_exit_code=exit_code)
     if as_csv:
         _print_template(session, missing)
         return EXIT_DIFFERENT if exit_code and missing else 0
@@ -362,11 +362,17 @@ def _open_first(backup: "Backup") -> None:
 
 
 def _missing(
-    session: Session, backup: "Backup", snapshot: str, workspace: str | None
+    session: Session,
+    backup: "Backup",
+    snapshot: str,
+    workspace: str | None,
+    *,
+    for_exit_code: bool = False,
 ) -> "tuple[MissingApp, ...]":
     from oauthsync.missing import missing_apps
 
-    profiles = backup.snapshots().profiles(session.find(backup, snapshot, workspace))
+    found = session.find(backup, snapshot, workspace, for_exit_code=for_exit_code)
+    profiles = backup.snapshots().profiles(found)
     if without := [profile.name for profile in profiles if profile.client_id is None]:
         session.warn(
             f"{count_of(len(without), 'profile')} without a client id, for which no secret can be"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from oauthsync.cli import terminal
 from oauthsync.errors import UsageError
-from oauthsync.text import visible
+from oauthsync.text import listed, visible
 
 if TYPE_CHECKING:
     from oauthsync.backup import Backup
@@ -63,9 +63,21 @@ class Session:
         )
         return backup
 
-    def find(self, backup: "Backup", selector: str, workspace: str | None) -> "Snapshot":
-        """The snapshot that is asked for; a warning where it may not be the one that is meant."""
+    def find(
+        self, backup: "Backup", selector: str, workspace: str | None, *, for_exit_code: bool = False
+    ) -> "Snapshot":
+        """The snapshot that is asked for; a warning where it may not be the one that is meant.
+
+        UsageError where an exit code would tell of any workspace's: nobody reads a warning then.
+        """
         found = backup.select(selector, workspace)
+        if for_exit_code and workspace is None and not selector.isdecimal():
+            exports = (each for each in backup.snapshots().all() if each.kind == "export")
+            if len(names := sorted({each.workspace for each in exports})) > 1:
+                raise UsageError(
+                    f"{selector} may be a snapshot of any of {listed(names)}",
+                    hint="with --exit-code, name one by --workspace",
+                )
         default = backup.config.default_workspace or found.workspace
         if workspace is None and not selector.isdecimal() and found.workspace != default:
             self.warn(
