@@ -219,21 +219,62 @@ def test_what_changed_is_told_with_the_snapshot_that_still_has_it(folder: Folder
     assert "oauthsync plan 1" in entry
     assert commands(page) == {"plan", "secrets fill"}
     assert 'name: "Kept" → "Renamed"' in entry
-    assert any(
-        "the newest export lacks 1 profile of snapshot 1" in each for each in page.texts("li")
-    )
+    assert losses(page) == [
+        "dev lost 1 profile in the last 30 days, not back yet: Lost. oauthsync plan 1"
+    ]
 
 
-def test_a_loss_that_the_newest_export_no_longer_tells_is_no_finding(folder: Folder) -> None:
-    lost = folder.dev.create("hubspot", "Lost", "app")
-    for _ in range(3):
+def losses(page: Page) -> list[str]:
+    """The findings that tell of lost profiles."""
+    return [text for text in page.texts("li") if " lost " in text]
+
+
+def test_a_loss_is_a_finding_for_30_days_whatever_is_exported_since(folder: Folder) -> None:
+    names = ("First", "Second")
+    first, second = (folder.dev.create("hubspot", each, "app").id for each in names)
+    folder.export()
+    folder.dev.delete(second)
+    for _ in range(2):
         folder.export()
-        folder.pass_days(1)
-        if lost.id in folder.dev.profiles:
-            folder.dev.delete(lost.id)
-    page = Page(folder.page())
-    assert "1 removed" in " ".join(page.texts("details"))
-    assert not any("the newest export lacks" in each for each in page.texts("li"))
+    told = "dev lost 1 profile in the last 30 days, not back yet: Second. oauthsync plan 1"
+    assert losses(Page(folder.page())) == [told]
+    folder.pass_days(1)
+    folder.dev.delete(first)
+    folder.export()
+    told = "dev lost 2 profiles in the last 30 days, not back yet: First, Second. oauthsync log"
+    assert losses(Page(folder.page())) == [told]
+    folder.pass_days(29.5)
+    told = "dev lost 1 profile in the last 30 days, not back yet: First. oauthsync plan 3"
+    assert losses(Page(folder.page())) == [told]
+    folder.pass_days(1)
+    assert losses(Page(folder.page())) == []
+    assert "1 removed" in " ".join(Page(folder.page()).texts("details"))
+
+
+def test_what_is_back_is_no_finding_but_each_of_several_twins_has_to_be(folder: Folder) -> None:
+    twins = [folder.dev.create("hubspot", "Twin", "app").id for _ in range(3)]
+    folder.export()
+    for each in twins[:2]:
+        folder.dev.delete(each)
+    folder.export()
+    folder.dev.create("hubspot", "Twin", "app")
+    folder.export()
+    assert [each.profile.id for each in facts(folder).workspaces[0].lost] == [twins[1]]
+    folder.dev.create("hubspot", "Twin", "app")
+    folder.export()
+    assert losses(Page(folder.page())) == []
+
+
+def test_what_a_run_deleted_is_no_loss(folder: Folder) -> None:
+    restored(folder)
+    folder.export()
+    folder.undo(1)
+    folder.export()
+    [dev, _prod] = facts(folder).workspaces
+    before, after = dev.changes[1].difference, dev.changes[0].difference
+    assert len(before.added) == len(after.removed) == 2
+    assert [each.profile for each in dev.lost] == list(before.removed)
+    assert {each.snapshot for each in dev.lost} == {1}
 
 
 def test_thousands_of_profiles_are_counted_and_cut(folder: Folder) -> None:

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from oauthsync.backup import Backup
+from oauthsync.clock import moment
 from oauthsync.errors import SidecarError
 from oauthsync.missing import MissingApp, missing_apps
-from oauthsync.profiles import Profile
+from oauthsync.profiles import Difference, Profile, split_created_again
 from oauthsync.runs import Run, Step, in_use
 from oauthsync.snapshots import LogEntry, Snapshot
+
+RECENT_DAYS = 30
+"""For how long a loss that nobody made good is told."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,20 @@ class Restorable:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """A profile that an export noticed as removed, and the export before, which has it."""
+
+    profile: Profile
+    snapshot: int
+
+
+@dataclass(frozen=True)
 class WorkspaceFacts:
     """A workspace: its exports, the oldest first, and what they found changed, the newest first.
 
     `url` is None where nothing is known but its name. `restorable` is about the newest export;
-    None where there is none, or the sidecar did not open.
+    None where there is none, or the sidecar did not open. `lost` is what exports of the last
+    RECENT_DAYS noticed as removed, no run of this folder deleted, and the newest export lacks.
     """
 
     name: str
@@ -69,6 +82,7 @@ class WorkspaceFacts:
     exports: tuple[Snapshot, ...]
     changes: tuple[LogEntry, ...]
     restorable: Restorable | None
+    lost: tuple[Lost, ...]
 
     @property
     def latest(self) -> Snapshot | None:
@@ -143,7 +157,7 @@ def gather(backup: Backup, now: float) -> Facts:
         now=now,
         sidecar=sidecar,
         workspaces=tuple(
-            _workspace(backup, name, stored, newest.get(name), apps)
+            _workspace(backup, name, stored, newest.get(name), apps, now)
             for name, stored in exports.items()
         ),
         runs=tuple(_run(run, steps) for run, steps in runs),
@@ -191,13 +205,17 @@ def _workspace(
     exports: Sequence[Snapshot],
     newest: Newest | None,
     apps: Container[tuple[str, str]] | None,
+    now: float,
 ) -> WorkspaceFacts:
+    changes = tuple(backup.snapshots().log(name))
+    deleted = backup.journal().deleted_ids(name)
     return WorkspaceFacts(
         name=name,
         url=exports[-1].url if exports else _configured_url(backup, name),
         exports=tuple(exports),
-        changes=tuple(backup.snapshots().log(name)),
+        changes=changes,
         restorable=None if newest is None or apps is None else _restorable(newest[1], apps),
+        lost=_lost(changes, newest[1], deleted, now) if newest else (),
     )
 
 
@@ -212,6 +230,26 @@ def _restorable(profiles: Mapping[int, Profile], apps: Container[tuple[str, str]
         missing=missing_apps(profiles.values(), apps),
         without_client_id=tuple(each for each in profiles.values() if each.client_id is None),
     )
+
+
+def _lost(
+    changes: Iterable[LogEntry], newest: Mapping[int, Profile], deleted: Container[int], now: float
+) -> tuple[Lost, ...]:
+    """`WorkspaceFacts.lost`, in the order of the ids; `changes` are the newest first."""
+    since = now - RECENT_DAYS * 86_400
+    removed: dict[int, Lost] = {}
+    added: dict[int, Profile] = {}
+    for entry in changes:
+        if (moment(entry.snapshot.taken_at) or 0) < since:
+            continue
+        found = entry.difference
+        added |= {each.id: newest[each.id] for each in found.added if each.id in newest}
+        for each in found.removed:
+            if each.id not in newest and each.id not in deleted:
+                removed.setdefault(each.id, Lost(each, entry.before.id))
+    gone = tuple(removed[each].profile for each in sorted(removed))
+    rest, _ = split_created_again(Difference(tuple(added.values()), gone))
+    return tuple(removed[each.id] for each in rest.removed)
 
 
 def _run(run: Run, steps: Sequence[Step]) -> RunFacts:

@@ -13,7 +13,7 @@ from importlib.resources import files
 from oauthsync import __version__
 from oauthsync.clock import timestamp
 from oauthsync.report import ledger, workspaces
-from oauthsync.report.facts import Facts, Sidecar, WorkspaceFacts
+from oauthsync.report.facts import RECENT_DAYS, Facts, Sidecar, WorkspaceFacts
 from oauthsync.report.markup import Content, Markup, element, raw
 from oauthsync.report.parts import NONE, age, command, name, section, table, when
 from oauthsync.runs import unfinished
@@ -120,13 +120,14 @@ def _workspace_findings(workspace: WorkspaceFacts) -> Iterator[Sequence[Content]
         yield (" was never exported.",)
     if workspace.restorable and workspace.restorable.lacking:
         yield (f": {count_of(workspace.restorable.lacking, 'profile')} could not be restored.",)
-    newest = workspace.changes[0] if workspace.changes else None
-    if newest and newest.snapshot == workspace.latest and newest.difference.removed:
-        gone = count_of(len(newest.difference.removed), "profile")
-        before = newest.before.id
+    if lost := workspace.lost:
+        snapshots = {each.snapshot for each in lost}
+        gone = count_of(len(lost), "profile")
         yield (
-            f": the newest export lacks {gone} of snapshot {before}. ",
-            command(f"plan {before}"),
+            f" lost {gone} in the last {RECENT_DAYS} days, not back yet: ",
+            workspaces.names([each.profile for each in lost]),
+            ". ",
+            command(f"plan {snapshots.pop()}" if len(snapshots) == 1 else "log"),
         )
 
 

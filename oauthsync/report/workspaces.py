@@ -146,15 +146,16 @@ def _restorable(found: Restorable | None, latest: Snapshot, sidecar: Sidecar) ->
 
 
 def _missing(app: MissingApp) -> Sequence[Content]:
-    names: list[Content] = []
-    for profile in app.profiles[:ENTRIES]:
-        names += [", " if names else "", name(profile.name)]
-    hidden = len(app.profiles) - ENTRIES
-    return (
-        word(app.provider),
-        code(app.client_id),
-        join(*names, f" and {hidden} more" if hidden > 0 else ""),
-    )
+    return word(app.provider), code(app.client_id), names(app.profiles)
+
+
+def names(profiles: Sequence[Profile]) -> Markup:
+    """The names of the first of some profiles, and how many more there are."""
+    told: list[Content] = []
+    for profile in profiles[:ENTRIES]:
+        told += [", " if told else "", name(profile.name)]
+    hidden = len(profiles) - ENTRIES
+    return join(*told, f" and {hidden} more" if hidden > 0 else "")
 
 
 def _profile(profile: Profile) -> tuple[Content, ...]:
