@@ -5,7 +5,7 @@
 - A call is one request for a step: an intent, then an outcome.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Literal, TypeAlias
@@ -187,11 +187,13 @@ def note_of(profile: Profile) -> dict[str, Json]:
     return {name: fields.get(name) for name in ("id", "name", "provider", *COUNTS)}
 
 
-def in_use(run: Run, steps: Sequence[Step]) -> list[tuple[Step, Profile]]:
+def in_use(
+    run: Run, steps: Sequence[Step], deleted: Container[int | None] = ()
+) -> list[tuple[Step, Profile]]:
     """What a person has to re-point after a run: the steps, and of each profile what was noted.
 
-    That is what was, or may have been, in use in the run's snapshot and has a new id now. Raises
-    StoreError where the run's notes are damaged.
+    That is what was, or may have been, in use in the run's snapshot and has a new id now, which is
+    not among those that were `deleted` since. Raises StoreError where the run's notes are damaged.
     """
     if run.state == "undone":
         return []
@@ -199,7 +201,10 @@ def in_use(run: Run, steps: Sequence[Step]) -> list[tuple[Step, Profile]]:
     return [
         (step, noted[step.source_id])
         for step in steps
-        if step.action == "create" and step.is_done and step.source_id in noted
+        if step.action == "create"
+        and step.is_done
+        and step.source_id in noted
+        and step.target_id not in deleted
     ]
 
 

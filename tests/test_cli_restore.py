@@ -545,6 +545,21 @@ def test_a_run_knows_what_was_in_use_when_its_snapshot_is_pruned(desk: Desk, los
     assert desk.call("runs", "show", "1").out.endswith(f"id {loss} → {loss + 2}  2 connections\n")
 
 
+def test_what_was_deleted_since_is_not_to_be_done_by_hand(desk: Desk, loss: int) -> None:
+    imported = desk.done("import", "--to", "prod", "--yes")
+    used, (_, other) = imported["in_use"], imported["id_map"].values()
+    assert desk.done("runs", "show", "1")["in_use"] == used
+    desk.sandbox.workspace(PROD).update(other, name="Changed since")
+    assert desk.call("undo", "--yes").code == 6
+    assert desk.done("runs", "show", "1")["in_use"] == used[1:] != []
+    shown = desk.call("runs", "show", "1").out
+    assert "state: complete\n" in shown
+    assert "undone by run 2: 1 of 2 steps\n" in shown
+    desk.done("profiles", "delete", str(other), "--workspace", "prod", "--yes")
+    assert desk.done("runs", "show", "1")["in_use"] == []
+    assert "by hand" not in desk.call("runs", "show", "1").out
+
+
 @pytest.mark.parametrize("note", ["{}", "[1]", '[{"id": 1}]', "null"])
 def test_notes_of_a_run_that_were_altered_are_an_error(desk: Desk, loss: int, note: str) -> None:
     desk.done("import", "--yes")

@@ -10,6 +10,7 @@ from oauthsync.cli.plan import how_to_carry_on
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from oauthsync.journal import Journal
     from oauthsync.render import Renderer
     from oauthsync.runs import Step
     from oauthsync.strictjson import Json
@@ -66,15 +67,17 @@ def show_command(session: Session, run: int, id_map: bool) -> None:
     with session.backup() as backup:
         journal = backup.journal()
         found, steps = journal.run(run), journal.steps(run)
+        used = in_use(found, steps, journal.deleted_ids(found.target))
+        undone = _undone(journal, run, len(steps))
     if id_map:
         ids = documents.id_map(steps)
         lines = ["source_id,target_id", *(f"{source},{target}" for source, target in ids.items())]
         session.answer(lambda: {"id_map": ids}, lambda _: "\n".join(lines))
         return
-    document, used = documents.run(found, steps), in_use(found, steps)
+    document = documents.run(found, steps)
 
     def text(renderer: "Renderer") -> str:
-        told = [_told(document), _table(renderer, steps)]
+        told = ["\n".join([_told(document), *undone]), _table(renderer, steps)]
         return "\n\n".join([*told, *([renderer.in_use(found, used)] if used else [])])
 
     session.answer(
@@ -91,6 +94,16 @@ def _told(document: "dict[str, Json]") -> str:
     """A run's own fields, without those that say nothing."""
     told = [(name, value) for name, value in document.items() if value or value is False]
     return "\n".join(f"{name.replace('_', ' ')}: {_word(value)}" for name, value in told)
+
+
+def _undone(journal: "Journal", run: int, count: int) -> list[str]:
+    """How many of a run's steps later runs have undone."""
+    told = []
+    for undo in reversed(journal.runs()):
+        done = sum(step.is_own for step in journal.steps(undo.id)) if undo.undoes == run else 0
+        if done:
+            told.append(f"undone by run {undo.id}: {done} of {count} steps")
+    return told
 
 
 def _word(value: "Json") -> str:
