@@ -201,6 +201,7 @@ def test_one_snapshot_has_a_chart_of_one_point(folder: Folder) -> None:
     assert "1 profile at " in " ".join(page.texts("p"))
     assert [text for text in page.texts("desc") if text.startswith("1 export: 1 ")]
     assert "What changed" not in page.texts("h3")
+    assert [text for text in page.texts("span") if text == "2026-11-23"] == ["2026-11-23"]
 
 
 def test_what_changed_is_told_with_the_snapshot_that_still_has_it(folder: Folder) -> None:

@@ -125,7 +125,19 @@ def test_it_prints_on_white_paper_whatever_the_scheme(opened: Browser) -> None:
     assert re.search(rb"/Count [1-9]", printed)
 
 
-def test_a_narrow_screen_need_not_be_moved_sideways(opened: Browser) -> None:
+BROKEN_WORDS = r"""
+[...document.querySelectorAll("th, td")]
+  .filter(each => /^\w+$/.test(each.textContent) && !each.querySelector("bdi:not(.word)"))
+  .filter(each => {
+    const range = document.createRange();
+    range.selectNodeContents(each);
+    return new Set([...range.getClientRects()].map(line => line.top)).size > 1;
+  })
+  .map(each => each.textContent)
+"""
+
+
+def test_a_narrow_screen_need_not_be_moved_sideways_and_breaks_no_word(opened: Browser) -> None:
     opened.call(
         "Emulation.setDeviceMetricsOverride",
         width=360,
@@ -134,4 +146,5 @@ def test_a_narrow_screen_need_not_be_moved_sideways(opened: Browser) -> None:
         mobile=True,
     )
     assert opened.evaluate("document.documentElement.scrollWidth") <= 360
+    assert opened.evaluate(BROKEN_WORDS) == []
     opened.call("Emulation.clearDeviceMetricsOverride")

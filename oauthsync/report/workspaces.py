@@ -88,7 +88,7 @@ def _figure(anchor: str, workspace: WorkspaceFacts, shown: Span) -> Content:
         f" ({day(points[-1].at)}), at least {min(counts)}, at most {max(counts)}."
     )
     levels = [element("span", level) for level in sorted({*counts}, reverse=True)]
-    ends = [element("span", day(end)) for end in (shown.start, shown.end)]
+    ends = [element("span", end) for end in dict.fromkeys(map(day, (shown.start, shown.end)))]
     return element(
         "figure",
         element("div", *levels[:1], *levels[1:][-1:], class_="levels"),
