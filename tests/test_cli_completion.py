@@ -40,6 +40,7 @@ def test_each_shell_completes_after_the_line_that_the_documentation_gives(shell:
     options, before, after, completed = SHELLS[shell]
     page = Path(__file__).parent.parent / "docs" / "configuration.md"
     [line] = re.findall(rf"^\$ (.*{shell}_source.*?) +#", page.read_text("utf-8"), re.MULTILINE)
+    assert line.replace("zsh_", "bash_") in installed("--help").stdout
     source = installed(_OAUTHSYNC_COMPLETE=f"{shell}_source")
     assert (source.returncode, "_OAUTHSYNC_COMPLETE" in source.stdout) == (0, True)
     if shutil.which(shell) is None:
@@ -76,6 +77,28 @@ def test_commands_options_and_choices_are_completed(words: str, completed: set[s
 
 
 @pytest.mark.parametrize(
+    ("words", "described"),
+    [
+        ("oauthsync lo", "log\tShow what changed from export to export."),
+        ("oauthsync prof", "profiles\tWork on one profile of a workspace."),
+        ("oauthsync secrets li", "list\tList the apps whose secrets are filed; never a secret."),
+        (
+            "oauthsync runs sh",
+            "show\tShow one run, its steps, and what has to be re-pointed after it.",
+        ),
+    ],
+)
+def test_a_command_is_described_by_a_whole_sentence(words: str, described: str) -> None:
+    *before, incomplete = words.split()
+    done = installed(
+        _OAUTHSYNC_COMPLETE="fish_complete",
+        COMP_WORDS=" ".join(before),
+        COMP_CWORD=incomplete,
+    )
+    assert done.stdout == f"plain,{described}\n"
+
+
+@pytest.mark.parametrize(
     ("words", "completed"),
     [
         ("oauthsync export ", {"plain,dev", "plain,prod"}),
@@ -87,6 +110,7 @@ def test_commands_options_and_choices_are_completed(words: str, completed: set[s
         ("oauthsync secrets fill --workspace d", {"plain,dev"}),
         ("oauthsync doctor d", {"plain,dev"}),
         ("oauthsync import l", {"plain,latest", "plain,latest~1"}),
+        ("oauthsync import --plan plan.json l", set()),
         ("oauthsync plan latest --from d", {"plain,dev"}),
         ("oauthsync plan latest --to ", {"plain,dev", "plain,prod"}),
         ("oauthsync show l", {"plain,latest", "plain,latest~1"}),

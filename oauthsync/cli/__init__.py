@@ -44,6 +44,12 @@ _COMMANDS = {
 }
 """Each command's module here, which has it as `NAME_command`, and its line in the help."""
 
+_COMPLETION = """\b
+To have a shell complete commands, options and workspaces:
+  eval "$(_OAUTHSYNC_COMPLETE=bash_source oauthsync)"   # zsh: zsh_source
+  _OAUTHSYNC_COMPLETE=fish_source oauthsync | source
+"""
+
 _CALLED_HERE = {"backup": "export", "migrate": "import", "restore": "import"}
 """What people type, and the command that does it."""
 
@@ -57,8 +63,14 @@ class _LazyGroup(click.Group):
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        module = import_module(f"oauthsync.cli.{_COMMANDS[name][0]}")
-        command: click.Command = getattr(module, f"{name}_command")
+        module, line = _COMMANDS[name]
+        command: click.Command = getattr(
+            import_module(f"oauthsync.cli.{module}"), f"{name}_command"
+        )
+        # A shell shows a short help whole, and of any other the first 45 characters.
+        command.short_help = line
+        for each in command.commands.values() if isinstance(command, click.Group) else ():
+            each.short_help = each.get_short_help_str(limit=1000)
         return command
 
     def resolve_command(
@@ -81,6 +93,7 @@ class _LazyGroup(click.Group):
     cls=_LazyGroup,
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
+    epilog=_COMPLETION,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "terminal_width": max(min(columns(sys.stdout), 100) - 2, 50),

@@ -36,8 +36,10 @@ def complete_workspace(ctx: click.Context, param: click.Parameter, incomplete: s
     return [name for name in names if name.startswith(incomplete) and name not in (there or ())]
 
 
-def complete_snapshot(_ctx: click.Context, _param: object, incomplete: str) -> list[str]:
-    """The words for a snapshot that a word may become."""
+def complete_snapshot(ctx: click.Context, _param: object, incomplete: str) -> list[str]:
+    """The words for a snapshot that a word may become; a saved plan has its own."""
+    if ctx.params.get("file"):
+        return []
     return [word for word in ("latest", "latest~1") if word.startswith(incomplete)]
 
 
