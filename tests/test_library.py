@@ -1,6 +1,7 @@
 """The library's face: docs/library.md does what it says."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,12 @@ def test_every_public_name_is_there_and_documented() -> None:
     for name in oauthsync.__all__:
         assert getattr(oauthsync, name) is not None
         assert f"`{name}" in page or name == "__version__"
+
+
+def test_every_field_of_the_options_is_documented() -> None:
+    named = re.findall(r"^\| `(\w+\.\w+)`", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    classes = (oauthsync.Selection, oauthsync.Options)
+    assert named == [f"{each.__name__}.{field.name}" for each in classes for field in fields(each)]
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
