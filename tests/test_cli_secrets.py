@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import re
 import stat
 from pathlib import Path
 
@@ -530,14 +532,19 @@ def test_a_recipient_that_the_configuration_does_not_name_is_warned_of_before_sa
     assert stranger in found["message"]
 
 
-def test_rekey_goes_from_a_passphrase_to_the_configured_identity(
+def test_rekey_goes_from_a_passphrase_to_an_identity_as_the_documentation_says(
     desk: Desk, at_terminal: None
 ) -> None:
-    path = desk.folder / "secrets.age"
+    page = (Path(__file__).parent.parent / "docs" / "sidecar.md").read_text(encoding="utf-8")
+    [keygen] = re.findall(r"^\$ oauthsync (secrets keygen -o .*?) +#", page, re.MULTILINE)
+    [section] = re.findall(r"```toml\n(\[secrets\]\n.*?)```", page, re.DOTALL)
     seal_with_passphrase(desk)
+    key = Path("~/.config/oauthsync/key.txt").expanduser()
+    key.parent.mkdir(parents=True)
+    recipient = desk.done(*keygen.replace("~", os.environ["HOME"]).split())["recipient"]
+    other = str(age.generate_identity().recipient)
     text = (desk.folder / "oauthsync.toml").read_text()
-    recipient = str(desk.key.identities[0].recipient)
-    desk.configure(f'{text}[secrets]\nidentity = "../key.txt"\nrecipients = ["{recipient}"]\n')
+    desk.configure(text + section.replace("age1…", recipient, 1).replace("age1…", other))
     called = desk.refused("secrets", "list")
     assert called.code == 7
     assert "sealed with a passphrase" in called.err
@@ -545,8 +552,8 @@ def test_rekey_goes_from_a_passphrase_to_the_configured_identity(
         ["secrets", "rekey", "--json"], [("Passphrase for secrets.age: ", PASSPHRASE)]
     )
     assert code == 0, shown
-    assert json.loads(out) == {"recipients": [recipient], "verified": True}
-    assert sidecar.load(path, desk.key).names()
+    assert json.loads(out) == {"recipients": [recipient, other], "verified": True}
+    assert desk.done("secrets", "list")["secrets"]
 
 
 def test_rekey_to_a_passphrase_asks_for_it_twice_after_the_old_key_has_opened(
