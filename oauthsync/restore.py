@@ -264,7 +264,7 @@ class Session:
         self._lock.mark(run.plan_id)
         self._target.forget()
         report = Importer(self._target, secrets, width=self._width).carry_on(run.id, listing)
-        return Carried(report, in_use(report.run, report.steps))
+        return Carried(report, in_use(report.run, report.steps, self._target.deleted()))
 
     def close(self) -> None:
         """Leave no mark where no call of this folder is under way."""
