@@ -15,6 +15,7 @@ columns in any case, with spaces or dashes.
 - White space or an invisible character at an end of a value is refused: it came along with a copied
   value far more often than it belongs to it, and would make a secret wrong or unfindable. The rare
   value that has one can be filed by `oauthsync secrets set`.
+- So is what a spreadsheet or a form leaves in place of a value: 1.23E+15, #NAME?, a mask, <secret>.
 - Two rows for one app are refused, unless they are the same.
 """
 
@@ -49,6 +50,14 @@ TEXT_MARK = "'"
 
 _MEANS_TEXT = re.compile("[A-Za-z]")
 """How a value begins that no spreadsheet takes for a number or a formula."""
+
+_STAND_IN = re.compile(
+    r"-?[0-9]+(?:[.,][0-9]+)?[Ee][+-][0-9]+"  # a long number, rounded
+    r"|#[A-Z0/]+[!?]?|Err:[0-9]+"  # what took itself for a formula
+    r"|([\W\d_])\1{3,}|x{4,}|X{4,}"  # a mask
+    r"|<[^<>]+>"  # a field to fill in
+)
+"""What a spreadsheet or a form leaves in place of a value."""
 
 _SEPARATORS = ",;\t"
 _HEADER_HINT = f"the columns are {','.join(COLUMNS)} in any order, of which token may be left out"
@@ -152,11 +161,12 @@ def _entry(where: str, row: _Row, now: str) -> Entry:
         )
     row = {column: value for column, value in row.items() if column != NOTE}
     for column, value in row.items():
-        if isinstance(value, str) and _has_ragged_end(value):
+        if isinstance(value, str) and (problem := problem_of(value)):
             raise _RowError(
                 where,
-                f"{column} has white space or an invisible character at its start or end",
-                hint="remove it; a value that does have one is filed by `oauthsync secrets set`",
+                f"{column} {problem}",
+                hint="put the value itself there; one that is meant so is filed by"
+                " `oauthsync secrets set`",
             )
     token = None if row.get("token") == "" else row.get("token")
     try:
@@ -165,8 +175,13 @@ def _entry(where: str, row: _Row, now: str) -> Entry:
         raise _RowError(where, str(error)) from error
 
 
-def _has_ragged_end(value: str) -> bool:
-    return any(end.isspace() or not end.isprintable() for end in (value[:1], value[-1:]) if end)
+def problem_of(value: str) -> str | None:
+    """Why a value is hardly what is meant, told without it; None where it may be."""
+    if any(end.isspace() or not end.isprintable() for end in (value[:1], value[-1:]) if end):
+        return "has white space or an invisible character at its start or end"
+    if _STAND_IN.fullmatch(value):
+        return "is what a spreadsheet or a form leaves in its place (1.23E+15, #NAME?, ****, <…>)"
+    return None
 
 
 def _json_rows(content: str) -> Iterator[tuple[str, _Row]]:
@@ -303,7 +318,7 @@ def _folded(app: tuple[str, str | None]) -> tuple[str, str]:
 
 def fits(app: tuple[str, str]) -> bool:
     """Whether provider and client id stand in a CSV as they are, and are seen as they are."""
-    return all(inline(text) == text and text and not _has_ragged_end(text) for text in app)
+    return all(inline(text) == text and text and not problem_of(text) for text in app)
 
 
 def _marked(text: str) -> str:

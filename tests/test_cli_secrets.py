@@ -299,7 +299,7 @@ def test_load_names_what_no_profile_of_any_snapshot_uses_and_stores_it_all_the_s
     desk: Desk,
 ) -> None:
     csv = "provider,client_id,client_secret\n"
-    lines = ("hubspot,a1,s-canary", "Asana,a2,s-canary", "slack,1.23E+10,s-canary")
+    lines = ("hubspot,a1,s-canary", "Asana,a2,s-canary", "slack,1234,s-canary")
     (desk.folder / "s.csv").write_text("\n".join([csv.strip(), *lines]))
     called = desk.call("secrets", "load", "s.csv")
     assert (called.code, "no profile" in called.err) == (0, False)  # there is no snapshot yet

@@ -20,6 +20,7 @@ from oauthsync.secrets_file import (
     fits,
     is_for_secrets,
     parse_rows,
+    problem_of,
     template,
     unused,
 )
@@ -172,10 +173,14 @@ def test_the_same_row_twice_counts_once() -> None:
 VISIBLE = st.characters(exclude_categories=["C", "Z"])
 
 
+def is_meant(value: str) -> bool:
+    return problem_of(value) is None
+
+
 def values(first: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Any text whose ends can be seen."""
+    """Any text whose ends can be seen, and that stands in no other's place."""
     middle = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
-    return first | st.builds("{}{}{}".format, first, middle, VISIBLE)
+    return (first | st.builds("{}{}{}".format, first, middle, VISIBLE)).filter(is_meant)
 
 
 NAMES = values(st.characters(exclude_categories=["C", "Z"], exclude_characters=TEXT_MARK))
@@ -195,7 +200,7 @@ def test_what_a_csv_writer_writes_is_read_back(
     assert rows(text.getvalue()) == expected
 
 
-SEEN = st.text(VISIBLE, min_size=1, max_size=12)
+SEEN = st.text(VISIBLE, min_size=1, max_size=12).filter(is_meant)
 APPS = st.tuples(SEEN, SEEN)
 HOSTILE = (
     "=cmd|'/c calc'!A1",
@@ -228,7 +233,7 @@ def test_a_template_loads_under_the_same_apps_and_holds_nothing_that_a_spreadshe
     assert rows(text.getvalue()) == [(*app, "secret", None) for app in apps]
 
 
-@pytest.mark.parametrize("text", ["", " a", "a\u200b", "a\nb", "\x1b[2J", "a\u202eb"])
+@pytest.mark.parametrize("text", ["", " a", "a\u200b", "a\nb", "\x1b[2J", "a\u202eb", "1.2E+10"])
 def test_an_app_that_cannot_be_seen_as_it_is_fits_in_no_template(text: str) -> None:
     assert fits(("hubspot", "app"))
     assert not fits((text, "app"))
@@ -326,6 +331,31 @@ def test_any_bytes_are_read_or_refused_as_wrong_usage(data: bytes) -> None:
 )
 def test_a_bad_csv_is_refused_by_line_and_column(text: str, expected: str) -> None:
     assert message(text).startswith(f"apps.csv, {expected}")
+
+
+@pytest.mark.parametrize("column", ["client_id", "client_secret", "token"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("1.23E+15", "1,23E+15", "-5e-07", "#NAME?", "#REF!", "#VALUE!", "#N/A", "#DIV/0!", "#NV"),
+        *("Err:508", "********", "••••", "....", "----", "0000", "xxxx", "XXXXXX", "<secret>"),
+    ],
+)
+def test_what_a_spreadsheet_or_a_form_leaves_in_place_of_a_value_is_refused(
+    column: str, value: str
+) -> None:
+    row = {"provider": "slack", "client_id": "A", "client_secret": CANARY, "token": CANARY}
+    row[column] = value
+    for text in (HEADER.replace(",", ";") + ";".join(row.values()), json.dumps([row])):
+        error = refused(text)
+        assert f"{column} is what a spreadsheet or a form leaves in its place" in str(error)
+        assert value not in str(error).partition(" (1.23E+15, #NAME?")[0]
+        assert "secrets set" in str(error.hint)
+
+
+@pytest.mark.parametrize("value", ["1E15", "12.5", "#a1b2", "***", "*a***", "xxxX", "<a", "a<b>"])
+def test_a_value_that_is_only_like_one_is_taken(value: str) -> None:
+    assert rows(HEADER + f"slack,A,{value},\n") == [("slack", "A", value, None)]
 
 
 def item(**changes: object) -> dict[str, object]:
