@@ -2,9 +2,9 @@
 
 Rows have `provider`, `client_id`, `client_secret` and, where there is one, `token`; an empty token
 is none. A column `profiles` tells a person what a row is for, and nothing of it is taken. The text
-is JSON (a list of objects) where it starts with a bracket or brace, else CSV. What spreadsheets
-make of a CSV is read, too: a byte order mark, columns separated by semicolons or tabs, and names of
-columns in any case, with spaces or dashes.
+is JSON where it starts with a bracket (a list of objects) or brace (what a sidecar seals, as
+`age -d` prints it), else CSV. What spreadsheets make of a CSV is read, too: a byte order mark,
+columns separated by semicolons or tabs, and names of columns in any case, with spaces or dashes.
 
 - A spreadsheet rounds a client id that looks like a number, and computes one that looks like a
   formula. So in a CSV, a provider or client id that does not start with a letter may stand behind
@@ -17,6 +17,7 @@ columns in any case, with spaces or dashes.
   value that has one can be filed by `oauthsync secrets set`.
 - So is what a spreadsheet or a form leaves in place of a value: 1.23E+15, #NAME?, a mask, <secret>.
 - Two rows for one app are refused, unless they are the same.
+- What a sidecar seals was looked at when it was filed there, and is taken as it is.
 """
 
 import csv
@@ -24,11 +25,12 @@ import difflib
 import io
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from oauthsync import strictjson
-from oauthsync.entries import Entry, entry_from_json
-from oauthsync.errors import UsageError
+from oauthsync.entries import Entry, entry_from_json, parse_document
+from oauthsync.errors import SidecarError, UsageError
 from oauthsync.strictjson import Json
 from oauthsync.text import count_of, inline, listed
 
@@ -81,7 +83,7 @@ _Bad: TypeAlias = dict[tuple[str, str | None], list[str]]
 
 
 def parse_rows(text: bytes, *, name: str, now: str) -> dict[str, Entry]:
-    """The entries of a CSV or JSON file by their rows (`line 2`, `row [0]`), in its order.
+    """The entries of a CSV or JSON file by their rows (`line 2`, `row [0]`, `secrets[0]`).
 
     They are filed at `now` (`2026-11-23T10:00:00Z`); `name` is what messages call the file. Raises
     UsageError, which tells of the first bad rows, and shows no value.
@@ -133,8 +135,10 @@ def _entries(content: str, now: str) -> tuple[dict[str, Entry], _Bad]:
     """The entries by their rows, and what is wrong with the others."""
     found: dict[tuple[str, str], tuple[str, Entry]] = {}
     bad: _Bad = {}
-    is_json = content.lstrip()[:1] in ("[", "{")
-    for where, row in _json_rows(content) if is_json else _csv_rows(content):
+    start = content.lstrip()[:1]
+    if start == "{":
+        return _sealed(content, now), {}
+    for where, row in _json_rows(content) if start == "[" else _csv_rows(content):
         try:
             entry = _entry(where, row, now)
             first, earlier = found.setdefault(entry.app, (where, entry))
@@ -184,13 +188,22 @@ def problem_of(value: str) -> str | None:
     return None
 
 
+def _sealed(content: str, now: str) -> dict[str, Entry]:
+    """The entries of a sidecar's own document, filed now."""
+    try:
+        entries = parse_document(content.encode("utf-8")).entries
+    except SidecarError as error:
+        problem = f"it is neither a list of objects nor what a sidecar seals: {error}"
+        raise _RowError("as JSON", problem, hint=error.hint) from error
+    return {f"secrets[{at}]": replace(each, updated_at=now) for at, each in enumerate(entries)}
+
+
 def _json_rows(content: str) -> Iterator[tuple[str, _Row]]:
     try:
         rows = strictjson.parse(content)
     except ValueError as error:
         raise _RowError("as JSON", str(error)) from error
-    if not isinstance(rows, list):
-        raise _RowError("as JSON", "it is not a list of objects")
+    assert isinstance(rows, list), "it starts with a bracket"
     for index, row in enumerate(rows):
         where = f"row [{index}]"
         try:

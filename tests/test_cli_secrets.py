@@ -323,6 +323,20 @@ def test_load_names_what_no_profile_of_any_snapshot_uses_and_stores_it_all_the_s
     assert (called.code, "stored, but whether any profile uses them" in called.err) == (0, True)
 
 
+def test_load_merges_what_is_in_another_sidecar(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = desk.folder / "secrets.age"
+    desk.file(("hubspot", "a1"), ("slack", "a2"))
+    printed = age.decrypt(path.read_bytes(), desk.key.identities).decode()
+    path.unlink()
+    desk.file(("jira", "a3"))
+    stdin(monkeypatch, printed)
+    assert desk.done("secrets", "load", "-") == {"loaded": 2, "replaced": 0}
+    assert len(desk.done("secrets", "list")["secrets"]) == 3
+    assert filed(desk, "slack", "a2") == (SECRET, None)
+
+
 def test_load_says_that_the_file_still_holds_the_secrets(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

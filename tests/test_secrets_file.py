@@ -11,7 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from oauthsync.entries import Entry, Secrets, dump_document
 from oauthsync.errors import UsageError
+from oauthsync.secret import Secret
 from oauthsync.secrets_file import (
     COLUMNS,
     MAX_SIZE,
@@ -377,7 +379,20 @@ def item(**changes: object) -> dict[str, object]:
         ([{"provider": "slack", "client_id": CANARY}], "row [0]: column client_secret is missing"),
         ([item(), item(token="x")], "row [1]: is for the same provider and client_id as row [0]"),
         ([item(updated_at=NOW)], "row [0]: column 4 ('updated_at') is unknown"),
-        (item(), "as JSON: it is not a list of objects"),
+        (item(), "as JSON: it is neither a list of objects nor what a sidecar seals: it does not"),
+        (
+            {"format": "oauthsync-secrets", "version": 2},
+            "as JSON: it is neither a list of objects nor what a sidecar seals: it is not of",
+        ),
+        (
+            {
+                "format": "oauthsync-secrets",
+                "version": 1,
+                "recipients": [],
+                "secrets": [item(updated_at=NOW, client_id="")],
+            },
+            "as JSON: it is neither a list of objects nor what a sidecar seals: secrets[0]: client",
+        ),
     ],
 )
 def test_bad_json_is_refused_by_index_and_column(value: object, expected: str) -> None:
@@ -423,6 +438,16 @@ def test_a_column_s_name_without_end_is_refused_at_once() -> None:
     start = time.process_time()
     refused(json.dumps([{"provider": "x", "c" * 5_000_000: "y"}]))
     assert time.process_time() - start < 0.5
+
+
+def test_what_a_sidecar_seals_is_taken_as_it_was_filed_and_is_filed_now() -> None:
+    filed = [
+        Entry("hubspot", "A", Secret(" one"), None, "2020-01-01T00:00:00Z"),
+        Entry("slack", "B", Secret("****"), Secret("tok"), "2020-01-01T00:00:00Z"),
+    ]
+    document = dump_document(Secrets(("age1x",), tuple(filed)))
+    assert rows(document) == [("hubspot", "A", " one", None), ("slack", "B", "****", "tok")]
+    assert [*parse_rows(document, name="-", now=NOW)] == ["secrets[0]", "secrets[1]"]
 
 
 def test_a_file_that_is_not_utf_8_is_refused_by_the_byte() -> None:

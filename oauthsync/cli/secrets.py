@@ -147,7 +147,7 @@ def load_command(session: Session, file: Path) -> None:
     --csv` writes a file to fill in, with a column profiles, which is ignored here. In a CSV, an
     apostrophe before a client id that starts with no letter is not part of it, but keeps
     spreadsheets from taking it for a number or a formula. A token that is filed already stays where
-    none is given.
+    none is given. What `age -d` prints of another sidecar is taken, too.
     """
     from oauthsync.clock import timestamp
     from oauthsync.secrets_file import MAX_SIZE, parse_rows
