@@ -369,6 +369,10 @@ def test_load_of_a_file_without_rows_loads_nothing(desk: Desk) -> None:
 def test_load_says_what_is_wrong_with_the_file_itself(desk: Desk) -> None:
     assert desk.refused("secrets", "load", "nowhere.csv").code == 2
     assert desk.refused("secrets", "load", ".").code == 2
+    os.mkfifo("pipe")  # as a shell's <(…) is one
+    called = desk.refused("secrets", "load", "pipe")
+    assert (called.code, "pipe: it is not a regular file\n" in called.err) == (2, True)
+    assert "hint: pipe it in, and name `-` in its place" in called.err
 
 
 # list, missing, remove

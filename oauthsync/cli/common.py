@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from errno import EINVAL
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,13 +95,17 @@ _KEPT = "what was done is kept: `oauthsync resume` goes on where a run has begun
 """What who interrupts one of these is told, until it knows better."""
 
 
-def read_input(file: Path, limit: int) -> bytes:
-    """The content of a file that an option names; UsageError where it cannot be read."""
+def read_input(file: Path, limit: int, *, or_stdin: bool = False) -> bytes:
+    """The content of a file that was named; UsageError where it cannot be read.
+
+    `or_stdin`: `-` could have been named in its place.
+    """
     from oauthsync.files import read_regular
 
     try:
         return read_regular(file, limit=limit)
     except OSError as error:
-        raise UsageError(
-            f"cannot read {file}: {error.strerror or error}", hint="check its name and permissions"
-        ) from error
+        hint = "check its name and permissions"
+        if or_stdin and error.errno == EINVAL:  # as of the pipe that a shell makes of <(…)
+            hint = "pipe it in, and name `-` in its place"
+        raise UsageError(f"cannot read {file}: {error.strerror or error}", hint=hint) from error

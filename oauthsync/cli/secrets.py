@@ -153,7 +153,7 @@ def load_command(session: Session, file: Path) -> None:
     from oauthsync.secrets_file import MAX_SIZE, parse_rows
 
     name = "stdin" if file == STDIN else str(file)
-    text = _read_stdin(MAX_SIZE) if file == STDIN else read_input(file, MAX_SIZE)
+    text = _read_stdin(MAX_SIZE) if file == STDIN else read_input(file, MAX_SIZE, or_stdin=True)
     replaced = 0
     with session.backup() as backup:
         if rows := parse_rows(text, name=name, now=timestamp(backup.clock.now())):
