@@ -188,6 +188,17 @@ def problem_of(value: str) -> str | None:
     return None
 
 
+def doubts(entry: Entry) -> list[str]:
+    """What is hardly meant so in an entry's secret and token, told without them."""
+    found = []
+    for name, secret in (("client_secret", entry.client_secret), ("token", entry.token)):
+        value = secret.reveal() if secret else ""
+        broken = "has a line break in it" if len(value.splitlines()) > 1 else None
+        if problem := problem_of(value) or broken:
+            found.append(f"{name} {problem}")
+    return found
+
+
 def _sealed(content: str, now: str) -> dict[str, Entry]:
     """The entries of a sidecar's own document, filed now."""
     try:

@@ -52,6 +52,37 @@ def test_set_reads_json_from_stdin(desk: Desk, monkeypatch: pytest.MonkeyPatch) 
     assert filed(desk, "slack", "a1") == ("s-canary", None)
 
 
+def test_set_warns_of_what_is_hardly_meant_and_stores_it_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warnings(provider: str, client_id: str, **values: str) -> str:
+        stdin(monkeypatch, json.dumps(values))
+        args = ("--provider", provider, "--client-id", client_id, "--stdin", "--json")
+        called = desk.call("secrets", "set", *args)
+        assert called.code == 0
+        assert filed(desk, provider, client_id)[0] == values["client_secret"]
+        assert "canary" not in called.err
+        return called.err
+
+    assert warnings("hubspt", "a1", client_secret="s-canary") == "", "there is no snapshot yet"
+    desk.create("Acme", client_id="A1")
+    desk.create("Talk", provider="slack", client_id="a2")
+    desk.done("export")
+    assert warnings("hubspot", "A1", client_secret="s-canary") == ""
+    told = warnings("hubspot", "a1", client_secret="s-canary")
+    assert "no profile of any snapshot uses this app: profiles have hubspot A1\n" in told
+    told = warnings("hubspt", "A1", client_secret="s-canary")
+    assert "did you mean hubspot?" in told
+    assert "no profile of any snapshot uses this app\n" in told
+    told = warnings("slack", "a2", client_secret="s-canary\u200b")
+    assert "client_secret has white space or an invisible character at its start or end" in told
+    assert "profiles of slack have a token, too, and none is filed for this app" in told
+    told = warnings("slack", "a2", client_secret="s-canary", token="t\ncanary")
+    assert told.startswith("warning: token has a line break in it, and is stored so")
+    assert "profiles of slack" not in told
+    assert warnings("slack", "a2", client_secret="s-canary") == "", "the token is filed"
+
+
 def test_set_names_a_key_that_it_does_not_know(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     stdin(monkeypatch, '{"client_secret": "s-canary", "tken": "t-canary"}')
     called = desk.call("secrets", "set", "--provider", "p", "--client-id", "c", "--stdin")
@@ -105,6 +136,11 @@ def test_set_asks_hidden_and_for_slack_for_the_token_too(desk: Desk) -> None:
     assert json.loads(out) == {"provider": "slack", "client_id": "a1", "replaced": False}
     assert "canary" not in out + shown
     assert filed(desk, "slack", "a1") == ("s-canary", "t-canary")
+    answers = [("Client secret of slack a2: ", "s-canary"), ("Token of slack a2", "")]
+    code, _, shown = converse(
+        ["secrets", "set", "--provider", "slack", "--client-id", "a2"], answers
+    )
+    assert (code, "profiles of slack have a token, too" in shown) == (0, True)
 
 
 def test_set_asks_for_a_token_only_where_there_may_be_one(desk: Desk) -> None:
@@ -320,7 +356,7 @@ def test_load_names_what_no_profile_of_any_snapshot_uses_and_stores_it_all_the_s
     assert "no profile" not in desk.call("secrets", "load", "s.csv").err
     (desk.folder / "oauthsync.db").write_text("damaged")
     called = desk.call("secrets", "load", "s.csv")
-    assert (called.code, "stored, but whether any profile uses them" in called.err) == (0, True)
+    assert (called.code, "stored, but whether any profile uses it" in called.err) == (0, True)
 
 
 def test_load_merges_what_is_in_another_sidecar(

@@ -71,11 +71,37 @@ def set_command(
         else:
             _open_first(backup)
             secret, token = ask_for(session, provider, client_id, with_token=with_token)
-        saved = save(session, backup, [entry_of(backup, provider, client_id, secret, token)])
-    session.report(
-        lambda: {"provider": provider, "client_id": client_id, "replaced": bool(saved.replaced)},
-        lambda _: "replaced" if saved.replaced else "stored",
-    )
+        entry = entry_of(backup, provider, client_id, secret, token)
+        replaced = bool(save(session, backup, [entry]).replaced)
+        session.report(
+            lambda: {"provider": provider, "client_id": client_id, "replaced": replaced},
+            lambda _: "replaced" if replaced else "stored",
+        )
+        _warn_of_doubts(session, backup, entry)
+
+
+def _warn_of_doubts(session: Session, backup: "Backup", entry: "Entry") -> None:
+    """Tell what is hardly meant as it was filed, and never a secret."""
+    from oauthsync.secrets_file import doubts, unused
+
+    for doubt in doubts(entry):
+        session.warn(f"{doubt}, and is stored so: file it again if that is not meant")
+    used = _used(session, backup)
+    session.warn_of_slip(entry.provider, {provider for provider, _ in used})
+    if used and entry.app not in used:
+        [line] = unused({"this app": entry}, used)
+        session.warn(
+            f"no profile of any snapshot uses {line}\n"
+            "unless it is for an overrides file, compare provider and client id with"
+            " `oauthsync secrets missing`, letter by letter"
+        )
+    if entry.provider in TOKEN_PROVIDERS and not entry.token:
+        filed = backup.sidecar.secrets().get(*entry.app)
+        if filed and not filed.token:
+            session.warn(
+                f"profiles of {entry.provider} have a token, too, and none is filed for this app:"
+                " file it with the client secret"
+            )
 
 
 @secrets_command.command(
@@ -173,13 +199,7 @@ def _warn_of_unused(session: Session, backup: "Backup", rows: "Mapping[str, Entr
     """Name the rows for apps that no snapshot knows: a secret is found by its exact app alone."""
     from oauthsync.secrets_file import unused
 
-    if not backup.config.database.exists():
-        return
-    try:
-        used = backup.snapshots().apps()
-    except StoreError as error:
-        session.warn(f"stored, but whether any profile uses them is not known: {error}")
-        return
+    used = _used(session, backup)
     if used and (lines := unused(rows, used)):
         session.warn(
             f"{count_of(len(lines), 'row')} stored for apps that no profile of any snapshot uses:\n"
@@ -187,6 +207,17 @@ def _warn_of_unused(session: Session, backup: "Backup", rows: "Mapping[str, Entr
             "compare them with `oauthsync secrets missing`, letter by letter;"
             " `oauthsync secrets remove` takes one out"
         )
+
+
+def _used(session: Session, backup: "Backup") -> "Collection[tuple[str, str | None]]":
+    """The apps of all profiles of all snapshots; a warning where they cannot be read."""
+    if not backup.config.database.exists():
+        return ()
+    try:
+        return backup.snapshots().apps()
+    except StoreError as error:
+        session.warn(f"stored, but whether any profile uses it is not known: {error}")
+        return ()
 
 
 @secrets_command.command("list")
