@@ -300,7 +300,7 @@ def test_fill_has_nothing_to_ask_where_nothing_is_missing(desk: Desk) -> None:
     desk.done("export")
     desk.file(("hubspot", "a1"))
     code, out, _ = converse(["secrets", "fill"], [])
-    assert (code, out) == (0, "nothing is missing\n")
+    assert (code, out) == (0, "nothing is missing for snapshot 1 of dev\n")
 
 
 # load
@@ -453,7 +453,7 @@ def test_missing_lists_each_app_once_with_its_profiles(desk: Desk) -> None:
     assert desk.call("secrets", "missing", "--exit-code").code == 4
     desk.file(("hubspot", "a1"))
     called = desk.call("secrets", "missing", "--exit-code")
-    assert (called.code, called.out) == (0, "nothing is missing\n")
+    assert (called.code, called.out) == (0, "nothing is missing for snapshot 1 of dev\n")
     assert desk.done("secrets", "missing", "latest", "--workspace", "dev") == {"missing": []}
 
 
@@ -488,7 +488,7 @@ def test_missing_as_csv_is_a_header_where_nothing_is_missing(desk: Desk) -> None
     desk.done("export")
     called = desk.call("secrets", "missing", "--csv", "--exit-code")
     assert (called.code, called.out) == (0, "provider,client_id,client_secret,token,profiles\n")
-    assert called.err == "nothing is missing\n"
+    assert called.err == "nothing is missing for snapshot 1 of dev\n"
     assert desk.call("secrets", "missing", "--csv", "--json").code == 2
 
 
@@ -496,7 +496,7 @@ def test_profiles_for_which_no_secret_can_be_filed_are_named(desk: Desk) -> None
     desk.create("Acme", client_id=None)  # type: ignore[arg-type]
     desk.done("export")
     called = desk.call("secrets", "missing")
-    assert called.out == "nothing is missing\n"
+    assert called.out == "nothing is missing for snapshot 1 of dev\n"
     assert "warning: 1 profile without a client id" in called.err
     assert "\n  Acme\n" in called.err
 

@@ -15,7 +15,7 @@ from oauthsync.cli.common import (
     read_input,
 )
 from oauthsync.errors import StoreError, UsageError
-from oauthsync.text import count_of, listed
+from oauthsync.text import count_of, inline, listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from oauthsync.missing import MissingApp
     from oauthsync.secret import Secret
     from oauthsync.sidecar import Saved
+    from oauthsync.snapshots import Snapshot
     from oauthsync.strictjson import Json
 
 TOKEN_PROVIDERS = ("slack",)
@@ -117,14 +118,15 @@ def fill_command(session: Session, snapshot: str, workspace: str | None) -> None
     """
     _needs_a_person(session, "use `oauthsync secrets load`")
     with session.backup() as backup:
-        missing = _missing(session, backup, snapshot, workspace)
+        found = session.find(backup, snapshot, workspace)
+        missing = _missing(session, backup, found)
         if missing:
             _ = backup.sidecar.key  # of a new sidecar: asked for before anything that it is to seal
         stored = _fill(session, backup, missing)
     left = len(missing) - stored
     session.report(
         lambda: {"stored": stored, "missing": left},
-        lambda _: f"{stored} stored, {left} still missing" if missing else "nothing is missing",
+        lambda _: f"{stored} stored, {left} still missing" if missing else _nothing(found),
     )
 
 
@@ -256,16 +258,19 @@ def missing_command(
     if as_csv and session.json:
         raise UsageError("--csv and --json both want stdout", hint="keep one of them")
     with session.backup() as backup:
-        missing = _missing(session, backup, snapshot, workspace, for_exit_code=exit_code)
+        found = session.find(backup, snapshot, workspace, for_exit_code=exit_code)
+        missing = _missing(session, backup, found)
     if as_csv:
         _print_template(session, missing)
+        if not missing:
+            session.say(_nothing(found))
         return EXIT_DIFFERENT if exit_code and missing else 0
     session.answer(
         lambda: {"missing": [documents.missing(app) for app in missing]},
         lambda renderer: renderer.table(
             ("provider", "client id", "profiles"),
             [(a.provider, a.client_id, ", ".join(p.name for p in a.profiles)) for a in missing],
-            none="nothing is missing",
+            none=_nothing(found),
             spare=("profiles",),
         ),
     )
@@ -284,8 +289,10 @@ def _print_template(session: Session, missing: "Sequence[MissingApp]") -> None:
             f"{provider!r} {client_id!r} does not fit into a CSV as it is:"
             " `oauthsync secrets set` files its secret"
         )
-    if not apps:
-        session.say("nothing is missing")
+
+
+def _nothing(found: "Snapshot") -> str:
+    return inline(f"nothing is missing for snapshot {found.id} of {found.workspace}")
 
 
 @secrets_command.command("remove")
@@ -392,18 +399,10 @@ def _open_first(backup: "Backup") -> None:
     backup.sidecar.apps()
 
 
-def _missing(
-    session: Session,
-    backup: "Backup",
-    snapshot: str,
-    workspace: str | None,
-    *,
-    for_exit_code: bool = False,
-) -> "tuple[MissingApp, ...]":
+def _missing(session: Session, backup: "Backup", snapshot: "Snapshot") -> "tuple[MissingApp, ...]":
     from oauthsync.missing import missing_apps
 
-    found = session.find(backup, snapshot, workspace, for_exit_code=for_exit_code)
-    profiles = backup.snapshots().profiles(found)
+    profiles = backup.snapshots().profiles(snapshot)
     if without := [profile.name for profile in profiles if profile.client_id is None]:
         session.warn(
             f"{count_of(len(without), 'profile')} without a client id, for which no secret can be"
