@@ -55,8 +55,8 @@ def test_one_workspace_that_fails_costs_the_others_nothing(desk: Desk) -> None:
     assert called.code == 6
     assert [each["workspace"] for each in called.json["snapshots"]] == ["dev"]
     [failed] = called.json["failed"]
-    assert failed.keys() == {"workspace", "error"}
-    assert failed["workspace"] == "bad"
+    assert failed.keys() == {"workspace", "error", "hint", "exit_code"}
+    assert (failed["workspace"], failed["hint"], failed["exit_code"]) == ("bad", "set BAD", 3)
     assert "environment variable BAD is not set" in failed["error"]
     assert "bad was not exported: " in called.err
     assert "set BAD" in called.err

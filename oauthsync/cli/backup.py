@@ -90,7 +90,13 @@ def _report_export(
     document: dict[str, Json] = {"snapshots": [documents.snapshot(each) for each in snapshots]}
     if failed:
         document["failed"] = [
-            {"workspace": each.workspace, "error": str(each.error)} for each in failed
+            {
+                "workspace": each.workspace,
+                "error": str(each.error),
+                "hint": each.error.hint,
+                "exit_code": each.error.exit_code,
+            }
+            for each in failed
         ]
     headers = ("workspace", "snapshot", "profiles", "added", "changed", "removed", "requests")
     session.report(
