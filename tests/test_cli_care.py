@@ -90,6 +90,19 @@ def test_check_counts_what_the_newest_exports_of_all_workspaces_lack(
     assert told.startswith("4 profiles without a secret in the newest exports: `oauthsync")
 
 
+def test_check_ends_with_a_verdict_where_all_is_well(
+    folder: Path, sandbox: Sandbox, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlocked(folder, monkeypatch, ("hubspot", "one"))
+    sandbox.workspace(TOKEN).create("hubspot", "A", "one")
+    call(capsys, "export")
+    assert call(capsys, "check").out.splitlines()[-1] == (
+        "the database is whole, and no secret is missing for the newest exports"
+    )
+    spoil(folder, "UPDATE profile_versions SET document = replace(document, 'one', 'two')")
+    assert "is whole" not in call(capsys, "check").out
+
+
 def test_check_without_a_sidecar_says_that_nothing_could_be_restored(
     folder: Path, sandbox: Sandbox, capsys: Capsys
 ) -> None:

@@ -96,7 +96,7 @@ def _table(
 
 
 def _told(found: "Checked", snapshots: "dict[int, Snapshot]") -> str:
-    """What the newest exports lack, in a line; nothing where they lack nothing."""
+    """What the newest exports lack, in a line, or that all is well; nothing of damage."""
     from oauthsync.text import count_of
 
     exports = [each for each in snapshots.values() if each.kind == "export"]
@@ -104,7 +104,8 @@ def _told(found: "Checked", snapshots: "dict[int, Snapshot]") -> str:
     lacking = {each.id: each.missing for each in found.snapshots if each.id in newest.values()}
     incomplete = [snapshot for snapshot, missing in lacking.items() if missing]
     if not incomplete:
-        return ""
+        lacks = ", and no secret is missing for the newest exports" if newest else ""
+        return f"\nthe database is whole{lacks}" if found.ok else ""
     which = incomplete[0] if len(incomplete) == 1 else "SNAPSHOT"
     return (
         f"\n{count_of(sum(lacking.values()), 'profile')} without a secret in the newest exports:"
