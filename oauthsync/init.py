@@ -13,12 +13,16 @@ from pathlib import Path
 from oauthsync import files, unlock
 from oauthsync.config import FILE, REGIONS, Workspace, parse_url
 from oauthsync.errors import UsageError
+from oauthsync.secret import Secret
 from oauthsync.sources import Source, Sources
 from oauthsync.tables import BARE_KEY, Table, suggestion
 from oauthsync.text import is_unicode
 
 _PATHS = ("token_file", "passphrase_file", "identity")
 _NAME = re.compile(r"\w[\w.-]*")
+
+_MIN_TOKEN = 8
+"""Characters of a token that is looked for: a shorter one, as the sandbox's, is in any text."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,17 @@ def check_token(token: Setting, folder: Path, sources: Sources) -> Source:
     """Where the token comes from. Raises UsageError."""
     text = Table(folder / FILE, (), {token.key: _utf8(token)}).text(token.key)
     return sources.source(token.key.removeprefix("token_"), text or "", token.key)
+
+
+def check_holds_no(token: Secret, setup: Setup) -> None:
+    """That no setting holds the token, once that is known. Raises UsageError, which shows none."""
+    text = token.reveal()
+    for setting in (setup.token, setup.unlock):
+        if setting and len(text) >= _MIN_TOKEN and text in setting.text:
+            raise UsageError(
+                f"{setting.key} holds the token itself, and {FILE} is never to hold one",
+                hint="keep the token in a password manager, a file or a variable, and name that",
+            )
 
 
 def check_unlock(

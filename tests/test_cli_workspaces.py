@@ -103,6 +103,16 @@ def test_init_shows_the_lines_that_add_a_workspace_to_a_file(
     assert config.default_workspace == "dev"
 
 
+def test_init_shows_no_token_that_was_given_in_place_of_a_name(
+    folder: Path, capsys: Capsys
+) -> None:
+    (folder / "oauthsync.toml").write_text("# mine")
+    called = call(capsys, "init", "--token-env", "wrkaus-canary")
+    assert called.code == 2
+    assert "token_env is not the name of an environment variable" in called.err
+    assert "canary" not in called.err
+
+
 def test_init_shows_no_lines_for_a_workspace_that_the_file_has(
     folder: Path, sandbox: Sandbox, capsys: Capsys
 ) -> None:
@@ -143,6 +153,22 @@ def test_init_writes_nothing_where_the_token_does_not_work_unless_told_to(
     assert (called.code, called.json["tried"]) == (0, False)
     assert len(sandbox.requests) == 1
     assert written(folder).workspace("dev").url == sandbox.url
+
+
+@pytest.mark.parametrize("token", [TOKEN, "another-canary"])
+def test_init_refuses_a_command_that_holds_the_token(
+    folder: Path, sandbox: Sandbox, capsys: Capsys, token: str
+) -> None:
+    args = ("--workspace", "dev", "--url", sandbox.url, "--token-command", f"echo {token}")
+    called = call(capsys, "init", *args)
+    assert called.code == 2
+    assert "token_command holds the token itself" in called.err
+    assert "canary" not in called.err
+    answers = [("[prompt]", "")]
+    code, _, shown = converse(["init", *args], answers, COLUMNS="400")
+    assert (code, "token_command holds the token itself" in shown) == (2, True), shown
+    assert not (folder / "oauthsync.toml").exists()
+    assert not sandbox.requests
 
 
 def test_init_tries_a_token_once_and_says_where(

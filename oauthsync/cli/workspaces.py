@@ -73,7 +73,7 @@ def init_command(session: Session, no_check: bool, **options: Any) -> None:
         answers = _answers(session, backup, options)
         workspace = init.check(answers, backup.folder, backup.config.sources)
         _warn_of_no_key(session, backup, answers)
-        tried = not no_check and _try(session, backup, workspace)
+        tried = not no_check and _try(session, backup, workspace, answers)
         init.write(backup.folder, answers)
     session.report(
         lambda: {
@@ -104,11 +104,10 @@ def _there_already(backup: "Backup", options: dict[str, Any]) -> FileError:
             f"{config.file} is there already, and has a workspace {name!r}",
             hint="edit it there; `oauthsync init --workspace NAME` shows the lines for another one",
         )
-    lines = init.block(
-        name,
-        options["region"] or options["url"] or "eu",
-        _setting(backup, options, TOKEN_KEYS),
-    )
+    token = _setting(backup, options, TOKEN_KEYS)
+    if token is not None:  # a token in place of its variable's name is not to be shown
+        init.check_token(token, backup.folder, config.sources)
+    lines = init.block(name, options["region"] or options["url"] or "eu", token)
     return FileError(
         f"{config.file} is there already",
         hint=f"to add a workspace, put lines like these at its end:\n\n{indent(lines, '  ')}\n",
@@ -269,15 +268,20 @@ def _ask(question: str, default: str | None, check: Callable[[str], T]) -> T:
             terminal.tell_again(f"{error} ({error.hint})" if error.hint else str(error))
 
 
-def _try(session: Session, backup: "Backup", workspace: "Workspace") -> bool:
+def _try(session: Session, backup: "Backup", workspace: "Workspace", answers: "Setup") -> bool:
     """Whether the token lists profiles; a person may go on without, others get the error."""
+    from oauthsync import init
+
     if session.interactive and _unset(workspace.source):
         return False  # they were told, and went on
     session.say(f"trying the token at {workspace.url}")
     try:
+        init.check_holds_no(workspace.token(), answers)
         with backup.api(workspace) as api:
             api.attempts = 1  # a mistyped address does not get better by being asked again
             api.page(1)
+    except UsageError:
+        raise  # no yes is to write the token
     except OauthsyncError as error:
         if not session.interactive:
             hint = "; ".join(filter(None, (error.hint, "--no-check writes the file all the same")))
