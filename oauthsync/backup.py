@@ -186,14 +186,17 @@ class Backup:
         """The workspace of that name, or the default one; UsageError where there is none."""
         return self.config.workspace(name)
 
-    def api(self, workspace: Workspace) -> "Api":
-        """The API of a workspace, within the quota that all processes of this user share."""
+    def api(self, workspace: Workspace, token: Secret | None = None) -> "Api":
+        """The API of a workspace, within the quota that all processes of this user share.
+
+        `token` is the workspace's, where that was read already.
+        """
         from oauthsync.api import PATIENCE, Api
         from oauthsync.quota import Quota
         from oauthsync.transport import CONNECT_TIMEOUT
 
         self.requests_per_minute[workspace.name] = workspace.requests_per_minute
-        token = workspace.token()
+        token = token or workspace.token()
         key = workspace_key(workspace.url, token)
         # Connecting, sending, and waiting for the answer: the longest that a request can take.
         lease = 2 * CONNECT_TIMEOUT + workspace.server_timeout + PATIENCE

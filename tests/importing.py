@@ -200,8 +200,8 @@ class TappedBackup(Backup):
         journal.points = self._points
         return journal
 
-    def api(self, workspace: Workspace) -> Api:
-        api = super().api(workspace)
+    def api(self, workspace: Workspace, token: Secret | None = None) -> Api:
+        api = super().api(workspace, token)
         api.__class__ = TappedApi
         assert isinstance(api, TappedApi)
         api.points = self._points

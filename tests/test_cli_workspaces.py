@@ -171,6 +171,18 @@ def test_init_refuses_a_command_that_holds_the_token(
     assert not sandbox.requests
 
 
+def test_init_asks_a_command_once_for_the_token(
+    folder: Path, sandbox: Sandbox, capsys: Capsys, tmp_path: Path
+) -> None:
+    """It may ask a person in its turn."""
+    script = tmp_path / "token"
+    script.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/log\necho {TOKEN}\n")
+    script.chmod(0o700)
+    args = ("--workspace", "dev", "--url", sandbox.url, "--token-command", str(script))
+    assert call(capsys, "init", *args).code == 0
+    assert (tmp_path / "log").read_text() == "asked\n"
+
+
 def test_init_tries_a_token_once_and_says_where(
     folder: Path, sandbox: Sandbox, capsys: Capsys
 ) -> None:

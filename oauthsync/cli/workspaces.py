@@ -276,8 +276,9 @@ def _try(session: Session, backup: "Backup", workspace: "Workspace", answers: "S
         return False  # they were told, and went on
     session.say(f"trying the token at {workspace.url}")
     try:
-        init.check_holds_no(workspace.token(), answers)
-        with backup.api(workspace) as api:
+        token = workspace.token()  # once: its command may ask a person
+        init.check_holds_no(token, answers)
+        with backup.api(workspace, token) as api:
             api.attempts = 1  # a mistyped address does not get better by being asked again
             api.page(1)
     except UsageError:
