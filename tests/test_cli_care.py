@@ -226,10 +226,16 @@ def test_prune_warns_of_a_lost_profile_that_no_snapshot_has_any_more(
     assert f"  Late (hubspot, id {late.id})\n{hint}" in called.err
     assert f"  Early (hubspot, id {early.id})\n`oauthsync plan 1` shows what" in called.err
     assert "Kept" not in called.err
+    question = "Remove 3 snapshots, and with them 2 profiles for good? [y/N]"
+    code, _, shown = converse(["prune", "--keep-last", "1"], [(question, "n")])
+    assert (code, "not confirmed, so nothing was removed" in shown) == (1, True), shown
+    assert "is the last one that has" in shown
+    assert len(call(capsys, "snapshots", "--json").json["snapshots"]) == 4
     called = call(capsys, "prune", "--keep-last", "1")
     assert "snapshot 2 of dev (" in called.err
     assert "was the last one that had 1 profile gone from the workspace since:\n" in called.err
     assert call(capsys, "prune", "--keep-last", "1").err == ""
+    assert converse(["prune", "--keep-last", "1"], [])[0] == 0  # nothing more is lost
 
 
 def test_prune_says_nothing_of_what_was_created_again(

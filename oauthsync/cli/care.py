@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oauthsync.cli.common import F, Session, common_options
-from oauthsync.errors import SidecarError, StoreError
+from oauthsync.cli.common import F, Session, common_options, yes_option
+from oauthsync.errors import OauthsyncError, SidecarError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,6 +135,7 @@ def _keep(what: str, text: str) -> "Callable[[F], F]":
 @_keep("weekly", "The newest of N weeks (default: 0).")
 @_keep("monthly", "The newest of N months (default: 0).")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@yes_option
 @common_options
 def prune_command(
     session: Session,
@@ -143,6 +144,7 @@ def prune_command(
     keep_weekly: int,
     keep_monthly: int,
     dry_run: bool,
+    yes: bool,
 ) -> None:
     """Remove the snapshots that no rule keeps, in each workspace, and give their space back.
 
@@ -151,7 +153,7 @@ def prune_command(
     newest export and newest safety snapshot, what an unfinished run needs, and the safety snapshots
     that are newer than the oldest export that is kept. Refused while an import runs.
 
-    A lost profile that no snapshot has any more then is a warning.
+    A lost profile that no snapshot has any more then is a warning, and at a terminal a question.
 
     \b
     --json: {"kept": [ID, ...], "removed": [ID, ...], "reclaimed": BYTES, "dry_run": BOOL,
@@ -165,11 +167,13 @@ def prune_command(
     policy = Policy(keep_last, keep_daily, keep_weekly, keep_monthly)
     with session.backup() as backup:
         database = backup.database()
+        asks = session.interactive and not (dry_run or yes)
+        if asks:
+            _confirm_loss(session, prune(database, policy, dry_run=True))
         with files.locked(backup.folder / FOLDER_LOCK, what=f"the folder {backup.folder}"):
             pruned = prune(database, policy, dry_run=dry_run)
-    for snapshot in pruned.removed:
-        if profiles := [profile for profile, last in pruned.lost if last == snapshot.id]:
-            _warn_of_loss(session, snapshot, profiles, dry_run=dry_run)
+    if not asks:
+        _warn_of_losses(session, pruned, dry_run=dry_run)
     session.answer(
         lambda: {
             "kept": [each.id for each in pruned.kept],
@@ -189,6 +193,23 @@ def prune_command(
         },
         lambda renderer: _pruned(renderer, pruned, dry_run=dry_run),
     )
+
+
+def _confirm_loss(session: Session, pruned: "Pruned") -> None:
+    """Ask where profiles would be lost for good."""
+    from oauthsync.text import count_of
+
+    _warn_of_losses(session, pruned, dry_run=True)
+    removed = count_of(len(pruned.removed), "snapshot")
+    lost = count_of(len(pruned.lost), "profile")
+    if pruned.lost and not session.confirm(f"Remove {removed}, and with them {lost} for good?"):
+        raise OauthsyncError("not confirmed, so nothing was removed")
+
+
+def _warn_of_losses(session: Session, pruned: "Pruned", *, dry_run: bool) -> None:
+    for snapshot in pruned.removed:
+        if profiles := [profile for profile, last in pruned.lost if last == snapshot.id]:
+            _warn_of_loss(session, snapshot, profiles, dry_run=dry_run)
 
 
 def _warn_of_loss(
