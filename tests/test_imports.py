@@ -29,7 +29,8 @@ cli.terminal
 cli.session
 cli.run
 cli.common
-cli.plan cli.secrets
+cli.keys cli.plan
+cli.secrets
 cli.backup cli.care cli.profiles cli.report cli.restore cli.runs cli.sandbox cli.workspaces
 cli
 __main__
