@@ -108,6 +108,12 @@ class Journal:
                 " VALUES (?, ?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?)",
                 (_step_row(run_id, *each) for each in enumerate(run.steps)),
             )
+            # An undo that was cut off is not carried on: this one takes its place.
+            connection.execute(
+                "UPDATE runs SET state = 'incomplete'"
+                " WHERE undoes_run = ? AND state = 'running' AND id <> ?",
+                (run.undoes, run_id),
+            )
         return self.run(run_id)
 
     def intend(self, step: Step, now: float, began: Moment) -> int:

@@ -186,6 +186,7 @@ def test_what_a_newer_undo_has_left_is_not_deleted_by_an_older_one(world: World)
     with world.backup() as backup, pytest.raises(UsageError, match="no unfinished run"):
         run_to_resume(backup, None)
     assert used in world.target.profiles
+    assert [run.state for run in world.runs()] == ["complete", "incomplete", "complete"]
 
 
 def test_a_run_that_was_undone_but_for_what_is_in_use_is_not_carried_on_unasked(
