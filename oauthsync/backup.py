@@ -226,6 +226,7 @@ class Backup:
         with self.api(workspace) as api:
             listing = self.read(api)
             if self.config.database.exists():
+                api.attempts = 1  # nothing is written by what may be another workspace
                 identify(api, listing, self.snapshots())
         return listing
 

@@ -103,6 +103,8 @@ def _read_until_agreed(
     requests = api.requests
     before, known = _Reading((), None), expected
     for number in range(1, MAX_READINGS + 1):
+        # What is created from now on may be missing, and is to count as later.
+        taken_at = timestamp(api.clock.now())
         reading = _read(api, pool, before, expected, known, number, listener)
         found = reading.profiles
         if found is not None:
@@ -113,7 +115,7 @@ def _read_until_agreed(
                 return Listing(
                     workspace=api.workspace,
                     url=api.url,
-                    taken_at=timestamp(api.clock.now()),
+                    taken_at=taken_at,
                     profiles=tuple(found[profile_id] for profile_id in sorted(found)),
                     requests=api.requests - requests,
                     listings=number,

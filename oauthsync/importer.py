@@ -53,6 +53,9 @@ WIDTH = 10
 MAX_LOOKS = 5
 """Looks at a profile that are stale when its call may go out; then the run makes no more such."""
 
+MAX_LISTS = 2
+"""Looks by a list of all: in a large workspace each takes a good part of the quota."""
+
 UNANSWERED = 8
 """Calls in a row without an answer that end the first round; four times as many the next one, where
 the target shows that calls were carried out all the same."""
@@ -153,7 +156,8 @@ class Importer:
         created = {step.target_id for step in steps if step.action == "create" and step.target_id}
         planned = [step for step in steps if step.state == "planned"]
         live = by_id(listing.profiles)
-        endings = settling.uncalled(planned, live, self._before.keys() | created, self._before)
+        known = self._before.keys() | created
+        endings = settling.uncalled(planned, live, known, self._before, self._target.creators())
         for step in planned:
             if step.id in endings:
                 self._journal.end_step(step, endings[step.id])
@@ -249,16 +253,16 @@ class Importer:
 
     def _look_and_call(self, step: Step) -> None:
         """Make a call right after a look at its profile: nobody has begun to use, or changed it."""
-        for _ in range(MAX_LOOKS):
+        for number in range(MAX_LOOKS):
             # With others in line for the quota between the two, each look would be stale when its
             # call's turn has come.
             in_line = self._api.throttled or not self._looks.may_get
             with self._looking if in_line else nullcontext():
                 if self._stop.is_set():
                     raise SleepInterruptedError
-                if self._is_too_slow:
+                if self._is_too_slow or (number >= MAX_LISTS and not self._looks.may_get):
                     break
-                if ending := self._looks.take(step):
+                if not self._looks.is_fresh(step) and (ending := self._looks.take(step)):
                     self._journal.end_step(step, ending)
                     return
                 with suppress(_StaleError):

@@ -20,6 +20,8 @@ from oauthsync.database import inserted, reading, writing
 from oauthsync.errors import StoreError
 from oauthsync.group_commit import GroupCommit
 from oauthsync.runs import (
+    DROPPED,
+    ENDED,
     UNFINISHED,
     Action,
     Ending,
@@ -68,10 +70,12 @@ JOIN runs ON runs.id = run_id AND runs.target_id IN ({SAME_WORKSPACE})
 _ID_MAP = f"""
 SELECT steps.source_id, steps.target_id FROM steps {INTO}
 JOIN workspaces AS s ON s.id = runs.source_id AND s.name = :source
-WHERE runs.kind = 'import' AND runs.state <> 'undone' AND steps.source_id IS NOT NULL
-    AND steps.state IN ('done', 'adopted') AND NOT EXISTS (
-        SELECT * FROM steps AS back JOIN runs AS undo ON undo.id = back.run_id
-        WHERE undo.undoes_run = runs.id AND back.target_id = steps.target_id
+WHERE runs.kind = 'import' AND runs.state <> 'undone' AND steps.state IN ('done', 'adopted')
+    AND steps.source_id IS NOT NULL AND steps.target_id IS NOT NULL
+    AND (runs.id, steps.target_id) NOT IN (
+        SELECT undo.undoes_run, back.target_id
+        FROM runs AS undo JOIN steps AS back ON back.run_id = undo.id
+        WHERE undo.undoes_run IS NOT NULL AND back.target_id IS NOT NULL
             AND back.state IN ('done', 'adopted'))
 ORDER BY steps.id
 """  # noqa: S608 - constants
@@ -108,12 +112,8 @@ class Journal:
                 " VALUES (?, ?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?)",
                 (_step_row(run_id, *each) for each in enumerate(run.steps)),
             )
-            # An undo that was cut off is not carried on: this one takes its place.
-            connection.execute(
-                "UPDATE runs SET state = 'incomplete'"
-                " WHERE undoes_run = ? AND state = 'running' AND id <> ?",
-                (run.undoes, run_id),
-            )
+            if run.undoes is not None:
+                _end_undos(connection, run.undoes, now, but_for=run_id)
         return self.run(run_id)
 
     def intend(self, step: Step, now: float, began: Moment) -> int:
@@ -170,14 +170,25 @@ class Journal:
             if undone:
                 _mark_undone(connection, run.undoes, now)
 
+    def end_undos(self, run: Run, now: float) -> None:
+        """Record that the undos of a run which did not come to their end are not carried on."""
+        with writing(self._database) as connection:
+            _end_undos(connection, run.id, now)
+
     def mark_undone(self, run: Run, now: float) -> None:
         """Record that nothing is left of what a run did."""
         with writing(self._database) as connection:
             _mark_undone(connection, run.id, now)
 
-    def reopen(self, run: Run) -> None:
-        """Record that a run goes on: its failed steps are to be tried again."""
+    def reopen(self, run: Run, now: float) -> None:
+        """Record that a run goes on: its failed steps are to be tried again, its undos are not."""
         with writing(self._database) as connection:
+            _end_undos(connection, run.id, now)
+            connection.execute(
+                f"UPDATE runs SET report = json_set(report, '$.{DROPPED}', json('true'))"  # noqa: S608
+                " WHERE undoes_run = ?",
+                (run.id,),
+            )
             connection.execute(
                 "UPDATE runs SET state = 'running', finished_at = NULL, verified = NULL"
                 " WHERE id = ?",
@@ -396,6 +407,17 @@ def _end_step(connection: sqlite3.Connection, step: int, ending: Ending) -> None
         "UPDATE steps SET state = ?, target_id = coalesce(?, target_id), result = ?, error = ?"
         " WHERE id = ?",
         (ending.state, ending.target_id, ending.result, ending.error, step),
+    )
+
+
+def _end_undos(
+    connection: sqlite3.Connection, run: int, now: float, *, but_for: int | None = None
+) -> None:
+    connection.execute(
+        "UPDATE runs SET state = 'incomplete', finished_at = coalesce(finished_at, ?),"  # noqa: S608
+        f" report = json_set(report, '$.{ENDED}', json('true'))"
+        " WHERE undoes_run = ? AND state IN ('running', 'incomplete') AND id IS NOT ?",
+        (timestamp(now), run, but_for),
     )
 
 

@@ -6,6 +6,7 @@ time of day tells what came since, so where that was set back in between, a list
 soon, or is read once more.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlite_utils import Database
@@ -39,6 +40,10 @@ class LastKnown:
 
     count: int = 0
     ids: frozenset[int] = frozenset()
+
+    def is_more_than(self, found: Collection[int]) -> bool:
+        """Whether these ids are fewer, or not all of those that are known."""
+        return len(found) < self.count or not self.ids.issubset(found)
 
 
 def last_known(

@@ -40,6 +40,8 @@ class LastLooks:
         """Whether what was seen of a step's profile is young enough to go by."""
         if step.action not in self._actions or self._target.looked_within(STALE):
             return True
+        if step.action == "update" and not self.may_get:
+            return True  # it is no deletion, and to list a large workspace takes minutes
         return self._is_younger(self._seen_at.get(step.id), STALE)
 
     def take(self, step: Step) -> Ending | None:

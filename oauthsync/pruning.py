@@ -15,8 +15,9 @@ from oauthsync.snapshots import Snapshot, Snapshots
 
 _NEEDED = """
 SELECT snapshot_id, safety_snapshot_id FROM runs
-WHERE state IN ('running', 'incomplete')
-    OR id IN (SELECT undoes_run FROM runs WHERE state IN ('running', 'incomplete'))
+WHERE (state IN ('running', 'incomplete') AND json_extract(report, '$.ended') IS NULL)
+    OR id IN (SELECT undoes_run FROM runs
+        WHERE state IN ('running', 'incomplete') AND json_extract(report, '$.ended') IS NULL)
     OR id IN (SELECT run_id FROM steps JOIN calls ON calls.step_id = steps.id
         WHERE calls.outcome IN ('intent', 'unknown'))
 """

@@ -197,7 +197,7 @@ class Session:
         # A person may have to be asked: before the look, which is good for a moment only.
         secrets = self._secrets(step for step in self._journal.steps(run.id) if not step.is_done)
         listing = self.look()
-        self._journal.reopen(run)
+        self._journal.reopen(run, self.backup.clock.now())
         return self._carry_on(run, listing, secrets)
 
     def undo(
@@ -205,7 +205,8 @@ class Session:
     ) -> tuple[undo.UndoPlan, Carried | None]:
         """Undo a run, after `confirm` has seen what that does; the rest is in the plan.
 
-        The second is None where there is nothing to do, or `confirm` said no. Raises UsageError
+        The second is None where there is nothing to do, or `confirm` said no: then an undo of it
+        that was cut off is at its end, too. Raises UsageError
         where the run is itself an undo, and as `Importer.carry_on` does.
         """
         run = self._journal.run(run.id)
@@ -224,6 +225,7 @@ class Session:
         if not made.steps and not made.left:
             self._journal.mark_undone(run, self.backup.clock.now())
         if not made.steps or not confirm(made):
+            self._journal.end_undos(run, self.backup.clock.now())
             return made, None
         left: list[Json] = [each.to_json() for each in made.left]
         new = NewRun(

@@ -167,17 +167,22 @@ class Run:
         return f"resume {self.id}"
 
 
+ENDED, DROPPED = "ended", "dropped"
+"""What the report of an undo says where it is not carried on, or where what it undoes was."""
+
+
 def unfinished(runs: Iterable[Run]) -> list[Run]:
     """Those of `runs`, the newest first, that are to be carried on.
 
-    A run that was begun to be undone is not, and neither is an undo that another one came after.
+    A run that was begun to be undone is not, unless it was carried on since.
     """
     found: list[Run] = []
     undone: set[int | None] = set()
     for run in runs:
-        if run.state in UNFINISHED and not undone & {run.id, run.undoes}:
+        if run.state in UNFINISHED and run.id not in undone and ENDED not in run.report:
             found.append(run)
-        undone |= {run.undoes} - {None}
+        if DROPPED not in run.report:
+            undone.add(run.undoes)
     return found
 
 

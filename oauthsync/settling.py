@@ -67,12 +67,16 @@ def called(
 
 
 def uncalled(
-    steps: Sequence[Step], live: Live, known: Collection[int], before: Live
+    steps: Sequence[Step],
+    live: Live,
+    known: Collection[int],
+    before: Live,
+    created: Container[int] = (),
 ) -> dict[int, Ending]:
     """The ends, by step id, of a run's steps that were never begun, or whose call did nothing.
 
     `before` is the target when the run began; `known` are its profiles, and those of the run's own
-    steps.
+    steps. What calls of runs are known to have `created` is nothing that the API has changed.
     """
     found: dict[int, Ending] = {}
     creates: dict[object, list[Step]] = defaultdict(list)
@@ -84,7 +88,11 @@ def uncalled(
     new: dict[object, list[Profile]] = defaultdict(list)
     for profile in _new(live, known):
         new[profile.key].append(profile)
-    others = _by_folded_key(profile for profile in _new(live, known) if profile.key not in creates)
+    others = _by_folded_key(
+        profile
+        for profile in _new(live, known)
+        if profile.key not in creates and profile.id not in created
+    )
     for key, group in creates.items():
         found.update((step.id, ending) for step in group if (ending := _changed(step, others)))
         # As many as there are steps, or fewer: all of them are interchangeable.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_TIME_NAMESPACE = Path("/proc/self/ns/time")
+_OFFSETS = Path("/proc/self/timens_offsets")
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,12 @@ _PROCESS = secrets.token_hex(16)
 def _boot_id() -> str | None:
     """What Linux calls this start of the machine (random(4)); other systems have no such name.
 
-    A container may count its seconds from elsewhere (time_namespaces(7)), and is named, too.
+    A container may count its seconds from elsewhere, and from where is named, too
+    (time_namespaces(7)).
     """
     try:
         boot = _BOOT_ID.read_text("ascii").strip()
-        namespace = _TIME_NAMESPACE.readlink() if _TIME_NAMESPACE.is_symlink() else ""
+        offsets = _OFFSETS.read_text("ascii").split() if _OFFSETS.exists() else []
     except (OSError, UnicodeDecodeError):
         return None
-    return f"{boot}/{namespace}" if boot else None
+    return "/".join([boot, *offsets]) if boot else None

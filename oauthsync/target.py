@@ -15,7 +15,7 @@ from oauthsync.errors import StoreError
 from oauthsync.events import Listener, Waiting
 from oauthsync.exporter import identify, read_listing
 from oauthsync.journal import Journal
-from oauthsync.last_known import last_known
+from oauthsync.last_known import LastKnown, last_known
 from oauthsync.profiles import Profile
 from oauthsync.runs import Ending, OpenCall, Run
 from oauthsync.snapshots import Listing, Snapshots, check_identity
@@ -70,8 +70,12 @@ class Target:
         looked = self.steady()
         # That an open call created nothing is not believed at once.
         creates = sum(call.step.action == "create" for call in self._open_calls())
+        known = self._last_known()
         listing = self.list(more=creates)
         self.remember(identify(self.api, listing, self._snapshots))
+        # Under a name that is new here, it takes the list to tell what there should be.
+        if (last := self._last_known()) != known and last.is_more_than(by_id(listing.profiles)):
+            listing = self.list(more=creates)
         self._settle(listing, looked)
         self._looked, self._shown = looked, listing
         return listing
@@ -88,10 +92,13 @@ class Target:
 
     def list(self, *, more: int = 0) -> Listing:
         """The profiles as they are now, probably so many `more` than at last. Raises ApiError."""
-        last = last_known(self._database, self.api.workspace, self.api.url, self.user_id)
+        last = self._last_known()
         return read_listing(
             self.api, expected=last.count + more, known=last.ids, listener=self.listener
         )
+
+    def _last_known(self) -> LastKnown:
+        return last_known(self._database, self.api.workspace, self.api.url, self.user_id)
 
     def is_quiet(self) -> bool:
         """Whether all calls of this journal are over, in whichever workspace at this URL."""

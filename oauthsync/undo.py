@@ -7,7 +7,7 @@ reason; so is what cannot be undone: a secret that was pushed, and a profile tha
 an import of the safety snapshot creates anew.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from oauthsync import profiles
@@ -72,7 +72,7 @@ def make(
     left: list[Left] = []
     for step in reversed(run):
         if not step.is_done:
-            left += _doubtful(step, run, target, before)
+            left += _doubtful(step, run, target, before.keys() | creators.keys())
             continue
         profile, earlier = target.get(step.target_id or 0), before.get(step.target_id or 0)
         match step.action:
@@ -140,10 +140,10 @@ def _put_back(
 
 
 def _doubtful(
-    step: Step, run: Sequence[Step], target: Mapping[int, Profile], before: Mapping[int, Profile]
+    step: Step, run: Sequence[Step], target: Mapping[int, Profile], others: Set[int]
 ) -> list[Left]:
     """The new profiles that could be of a create which failed as nobody could tell."""
-    known = before.keys() | {each.target_id for each in run}
+    known = others | {each.target_id for each in run}
     found = may_be(step, (each for each in target.values() if each.id not in known))
     return [Left(each.id, each.name, "whether the run created it is not known") for each in found]
 

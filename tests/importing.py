@@ -142,9 +142,9 @@ class TappedJournal(Journal):
         with self._around("mark_undone"):
             super().mark_undone(run, now)
 
-    def reopen(self, run: Run) -> None:
+    def reopen(self, run: Run, now: float) -> None:
         with self._around("reopen"):
-            super().reopen(run)
+            super().reopen(run, now)
 
     @contextmanager
     def _around(self, what: str) -> Iterator[None]:

@@ -128,6 +128,14 @@ def test_a_page_without_one_that_was_there_is_read_once_more(tmp_path: Path) -> 
         assert read_listing(api, expected=3, known={*known, 1}).requests == 2
 
 
+def test_a_listing_is_of_the_time_before_it_was_read(tmp_path: Path) -> None:
+    """What is created while it is read may be missing in it, and counts as later."""
+    with workspace(3, tmp_path) as (sandbox, api):
+        began = timestamp(api.clock.now())
+        sandbox.hook = lambda _: api.clock.sleep(5.0)
+        assert read_listing(api).taken_at == began != timestamp(api.clock.now())
+
+
 def test_nothing_is_fetched_ahead_while_requests_wait_for_the_quota(tmp_path: Path) -> None:
     # The quota is used up before page 21, and the end is beyond what is asked for until then.
     with workspace(4950, tmp_path, limit=20) as (sandbox, api):

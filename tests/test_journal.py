@@ -167,7 +167,7 @@ def test_a_run_that_is_reopened_tries_its_failed_steps_again_and_only_those(
     done(journal, one, 70)
     journal.end_step(two, Ending("failed", error="no secret"))
     journal.finish(run, "incomplete", NOW, verified=False)
-    journal.reopen(run)
+    journal.reopen(run, NOW)
     assert [step.state for step in journal.steps(run.id)] == ["done", "planned"]
     assert journal.steps(run.id)[1].error is None
     reopened = journal.run(run.id)
@@ -201,6 +201,19 @@ def test_an_id_that_was_undone_is_no_match_any_more(journal: Journal, is_all: bo
         _, [back, _] = begin(journal, "plan 2", kind="undo", undoes=run.id)
         done(journal, back, 70)
     assert journal.id_map("dev", "prod") == ({} if is_all else {2: 71})
+
+
+def test_to_find_what_was_undone_takes_one_look_at_the_undos(
+    journal: Journal, database: Database
+) -> None:
+    """A look for each step would take minutes where an import and its undo have many."""
+    queries: list[str] = []
+    database.conn.set_trace_callback(queries.append)
+    journal.id_map("dev", "prod")
+    database.conn.set_trace_callback(None)
+    [query] = [each for each in queries if "undoes_run" in each]
+    plan = [row[-1] for row in database.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()]
+    assert not [line for line in plan if line.startswith("CORRELATED")]
 
 
 def test_the_newest_import_says_which_id_a_profile_has_in_the_target(journal: Journal) -> None:

@@ -349,6 +349,24 @@ def test_an_open_call_is_settled_by_a_look_under_a_name_that_is_new(world: World
     assert {step.state for step in world.steps(1)} == {"planned"}
 
 
+def test_what_another_run_created_is_not_taken_for_what_the_api_has_changed(world: World) -> None:
+    world.source.create("hubspot", "AAA", "app")
+    world.source.create("hubspot", "Acme²", "app")
+    world.target.create("jira", "another", "app")
+    world.file_secrets()
+    world.export()
+    world.width = 1
+    world.points = Points(crash_on="after POST")
+    with pytest.raises(Crash):
+        world.carry_out()
+    world.restart()
+    world.write_one(
+        lambda listing: single.create(listing, provider="hubspot", name="Acme2", client_id="app")
+    )
+    assert world.resume(1).report.run.state == "complete"
+    assert len(world.target.profiles) == 4
+
+
 def test_a_run_that_was_undone_meanwhile_is_not_resumed(world: World) -> None:
     fill(world)
     world.sandbox.faults = [Fault("refused", "POST", times=1)]

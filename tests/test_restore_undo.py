@@ -13,7 +13,10 @@ from oauthsync.errors import UsageError
 from oauthsync.importer import MAX_LOOKS
 from oauthsync.plan import Options
 from oauthsync.profiles import difference
+from oauthsync.pruning import prune
 from oauthsync.restore import run_to_resume, run_to_undo
+from oauthsync.retention import Policy
+from oauthsync.runs import unfinished
 from oauthsync.sandbox import Fault, Request
 from tests.importing import TOKENS, Crash, Points, World, contents, scratch
 from tests.test_importer import UPDATE, fill, states
@@ -187,6 +190,60 @@ def test_what_a_newer_undo_has_left_is_not_deleted_by_an_older_one(world: World)
         run_to_resume(backup, None)
     assert used in world.target.profiles
     assert [run.state for run in world.runs()] == ["complete", "incomplete", "complete"]
+    world.export("prod")
+    with world.backup() as backup:
+        kept = prune(backup.database(), Policy(last=1), dry_run=True).kept
+    assert [each.id for each in kept if each.kind == "safety"] == [4], "the newest alone"
+
+
+def _to_do(world: World) -> list[tuple[int, str]]:
+    return [(run.id, run.way_on) for run in unfinished(world.runs())]
+
+
+def test_an_undo_of_which_nothing_can_be_done_any_more_is_at_its_end(world: World) -> None:
+    """What is left came into use during it."""
+    fill(world, count=1)
+    last = world.carry_out().report.steps[0].target_id
+    assert last is not None
+
+    def others() -> None:
+        world.clock.sleep(21.0)
+        world.target.update(last, shared_accounts_count=1)
+
+    world.width = 1
+    world.points = Points(meanwhile={"after DELETE": others})
+    world.undo()
+    assert _to_do(world) == [(2, "undo 1")]
+    assert world.undo() is None
+    assert _to_do(world) == []
+
+
+def test_who_says_no_to_going_on_with_an_undo_is_not_reminded_of_it(world: World) -> None:
+    fill(world)
+    world.carry_out()
+    _cut_off(world)
+    assert _to_do(world) == [(2, "undo 1")]
+    with world.session() as session:
+        session.undo(run_to_undo(session.backup, None), force=False, confirm=lambda _: False)
+    assert _to_do(world) == []
+
+
+def test_an_undo_that_was_cut_off_does_not_outlive_that_its_run_is_carried_on(
+    world: World,
+) -> None:
+    fill(world)
+    world.width = 1
+    world.sandbox.faults = [Fault("refused", "POST", after=2)]
+    world.carry_out()
+    world.sandbox.faults = []
+    _cut_off(world)
+    world.points = Points(crash_on="after POST")
+    with pytest.raises(Crash):
+        world.resume(1)
+    world.restart()
+    assert _to_do(world) == [(1, "resume 1")]
+    assert world.resume().report.run.state == "complete"
+    assert _to_do(world) == []
 
 
 def test_a_run_that_was_undone_but_for_what_is_in_use_is_not_carried_on_unasked(
@@ -246,6 +303,28 @@ def test_no_page_is_verified_that_cannot_be_there(world: World) -> None:
     world.undo()
     after = world.calls[-world.calls[::-1].index("DELETE delete") :]
     assert after == ["GET list"]
+
+
+@pytest.mark.parametrize("privileges", [("get",), ()])
+def test_a_large_workspace_is_put_back_within_a_small_quota(privileges: tuple[str, ...]) -> None:
+    """Without the privilege to get, each look would be a list of 40 pages."""
+    granted = ["list", "create", "update", "delete", *privileges]
+    given = dict.fromkeys(TOKENS.values(), granted)
+    with scratch() as folder, World(folder / "backup", privileges=given) as world:
+        for number in range(3):
+            world.source.create("hubspot", f"app {number}", f"new-{number}")
+            world.target.create("hubspot", f"app {number}", f"old-{number}")
+        world.target.fill(4000)
+        world.file_secrets()
+        world.export()
+        before = contents(world.target)
+        world.carry_out(options=UPDATE)
+        world.give_quota(60)
+        world.sandbox.requests.clear()
+        world.undo()
+        assert world.runs()[-1].state == "undone"
+        assert contents(world.target) == before
+        assert Counter(world.calls)["GET list"] < 250
 
 
 def test_undo_asks_and_a_no_changes_nothing(world: World) -> None:

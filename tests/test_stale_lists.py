@@ -62,13 +62,18 @@ def test_what_an_older_run_has_created_since_the_newest_snapshot(world: World) -
     assert contents(world.target) == wanted
 
 
-def test_what_was_created_under_another_name_of_the_workspace(world: World) -> None:
+@pytest.mark.parametrize("is_exported", [True, False])
+def test_what_was_created_under_another_name_of_the_workspace(
+    world: World, is_exported: bool
+) -> None:
+    """Where the other name is new, the list tells which workspace it is, and is read once more."""
     wanted = fill(world)
     toml = world.folder / "oauthsync.toml"
     [prod] = toml.read_text("utf-8").split("[workspaces.prod]")[1:]
     with toml.open("a", encoding="utf-8") as file:
         file.write(f"[workspaces.alias]{prod}")
-    world.export("alias")
+    if is_exported:
+        world.export("alias")
     world.carry_out()
     world.sandbox.faults = [STALE]
     world.carry_out("alias")

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     Prepare = Callable[[Writing], Prepared]
 
 
+_NOT_CONFIRMED = "not confirmed, so nothing was written"
+
+
 @click.command("import")
 @click.argument("snapshot", default="latest", shell_complete=complete_snapshot)
 @plan_options
@@ -154,7 +157,7 @@ def _go_ahead(session: Session, backup: "Backup", prepared: "Prepared", *, yes: 
 def _confirm(session: Session, question: str, target: "Workspace", *, yes: bool) -> None:
     """Go on only where a person says so, who has seen which workspace it is about."""
     if not yes and not session.confirm(f"{question} {target.name} ({target.url})?"):
-        raise OauthsyncError("not confirmed, so nothing was written")
+        raise OauthsyncError(_NOT_CONFIRMED)
 
 
 def _blocked(session: Session, prepared: "Prepared") -> IncompleteError:
@@ -252,12 +255,15 @@ def undo_command(session: Session, run: int | None, force: bool, yes: bool) -> i
             session.show(lambda renderer: renderer.undo(found, steps, plan))
             deletes = sum(step.action == "delete" for step in plan.steps)
             counts = f"{deletes} to delete, {len(plan.steps) - deletes} to put back"
-            _confirm(session, f"{counts}. Undo run {found.id} in", workspace, yes=yes)
+            question = f"{counts}. Undo run {found.id} in {workspace.name} ({workspace.url})?"
+            confirmed = yes or session.confirm(question)
             session.interrupted = once_begun
-            return True
+            return confirmed
 
         with open_session(backup, workspace) as writing:
             plan, carried = writing.undo(found, force=force, confirm=confirm)
+    if plan.steps and carried is None:
+        raise OauthsyncError(_NOT_CONFIRMED)
     code = 0
     if carried is not None:
         code = _report(session, carried)
