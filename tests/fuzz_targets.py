@@ -195,7 +195,7 @@ def _configuration(folder: Path) -> Target:
     words = (b'"""', b"[[", b"=", b".", b"1979-05-27", b"inf", b"'", b"[" * 500)
     vendor: list[Any] = [{"profiles": {"dev": {"region_url": "https://app.eu.workato.com"}}}]
     variables = (
-        *("WORKATO_API_TOKEN", "WORKATO_HOST", "WORKATO_PROFILE", "OAUTHSYNC_PASSPHRASE"),
+        *("WORKATO_API_TOKEN", "WORKATO_HOST", "OAUTHSYNC_PASSPHRASE"),
         *("OAUTHSYNC_PASSPHRASE_FILE", "OAUTHSYNC_PASSPHRASE_COMMAND", "OAUTHSYNC_IDENTITY"),
     )
     urls = (b"https://app.eu.workato.com/api", b"http://127.0.0.1:8080", b"HTTP://[::1]:80/")
@@ -204,12 +204,18 @@ def _configuration(folder: Path) -> Target:
         | st.sampled_from([CANARY, "dev", f"https://u:{CANARY}@x", "~nobody/x", "'"])
         | mutated(urls, (b"@", b":", b"//", b"\\", b"?", b"0x7f", b"xn--", b"%")).map(_text)
     )
+    # An error shows a name, or nobody could correct it.
+    workspace_names = values.filter(lambda value: CANARY not in value)
     inputs = st.fixed_dictionaries(
         {
             "file": as_toml(changed(seeds, names)) | mutated(texts, words) | st.just(b""),
             "vendor": _json_inputs(vendor, ("region_url",)),
-            "environ": st.dictionaries(st.sampled_from(variables), values, max_size=3),
-            "workspace": st.none() | values.filter(lambda value: CANARY not in value),
+            "environ": st.builds(
+                lambda variables, name: variables | ({"WORKATO_PROFILE": name} if name else {}),
+                st.dictionaries(st.sampled_from(variables), values, max_size=3),
+                st.none() | workspace_names,
+            ),
+            "workspace": st.none() | workspace_names,
         }
     )
     backup, home = folder / "backup", folder / "home"
