@@ -51,9 +51,6 @@ SELECT steps.id, run_id, action, steps.state, steps.source_id, steps.target_id, 
 FROM steps
 """
 
-_TARGET_IDS = "SELECT steps.target_id FROM steps"
-_CREATORS = "SELECT steps.target_id, run_id FROM steps"
-
 SAME_WORKSPACE = """
     SELECT id FROM workspaces WHERE name = :target OR (url = :url AND user_id = :user_id)
     UNION SELECT other.id FROM workspaces AS this
@@ -66,6 +63,8 @@ INTO = f"""
 JOIN runs ON runs.id = run_id AND runs.target_id IN ({SAME_WORKSPACE})
 """
 """Of the runs into it."""
+
+_TARGETS = f"SELECT steps.target_id, run_id FROM steps {INTO}"  # noqa: S608 - constants
 
 _ID_MAP = f"""
 SELECT steps.source_id, steps.target_id FROM steps {INTO}
@@ -226,13 +225,12 @@ class Journal:
 
     def last_detail(self, step: Step) -> str | None:
         """Why the last call of a step that says so did not do it, or may not have."""
-        with reading(self._database) as connection:
-            row = connection.execute(
-                "SELECT detail FROM calls WHERE step_id = ? AND detail IS NOT NULL"
-                " ORDER BY id DESC LIMIT 1",
-                (step.id,),
-            ).fetchone()
-        return None if row is None else str(row[0])
+        rows = self._found(
+            "SELECT detail FROM calls WHERE step_id = :step AND detail IS NOT NULL"
+            " ORDER BY id DESC LIMIT 1",
+            step=step.id,
+        )
+        return str(rows[0][0]) if rows else None
 
     def open_calls(
         self, target: str, url: str | None = None, user_id: int | None = None
@@ -293,23 +291,17 @@ class Journal:
         self, target: str, url: str | None = None, user_id: int | None = None
     ) -> set[int]:
         """The ids in a workspace, found as by `open_calls`, that steps of any run stand for."""
-        with reading(self._database) as connection:
-            rows = connection.execute(
-                _TARGET_IDS + INTO + "WHERE steps.target_id IS NOT NULL",
-                {"target": target, "url": url, "user_id": user_id},
-            )
-            return {target_id for (target_id,) in rows}
+        where = "WHERE steps.target_id IS NOT NULL"
+        rows = self._found(_TARGETS + where, target=target, url=url, user_id=user_id)
+        return {target_id for target_id, _ in rows}
 
     def deleted_ids(
         self, target: str, url: str | None = None, user_id: int | None = None
     ) -> set[int]:
         """The ids in a workspace, found as by `open_calls`, that steps of any run deleted."""
-        with reading(self._database) as connection:
-            rows = connection.execute(
-                _TARGET_IDS + INTO + "WHERE action = 'delete' AND steps.state = 'done'",
-                {"target": target, "url": url, "user_id": user_id},
-            )
-            return {target_id for (target_id,) in rows}
+        where = "WHERE action = 'delete' AND steps.state = 'done'"
+        rows = self._found(_TARGETS + where, target=target, url=url, user_id=user_id)
+        return {target_id for target_id, _ in rows}
 
     def creators(
         self, target: str, url: str | None = None, user_id: int | None = None
@@ -318,13 +310,8 @@ class Journal:
 
         By the ids of these profiles.
         """
-        with reading(self._database) as connection:
-            rows = connection.execute(
-                _CREATORS + INTO + "WHERE action = 'create' AND error IS NULL"
-                " AND steps.state IN ('done', 'adopted')",
-                {"target": target, "url": url, "user_id": user_id},
-            )
-            return dict(rows.fetchall())
+        where = "WHERE action = 'create' AND error IS NULL AND steps.state IN ('done', 'adopted')"
+        return dict(self._found(_TARGETS + where, target=target, url=url, user_id=user_id))
 
     def id_map(
         self, source: str, target: str, url: str | None = None, user_id: int | None = None
@@ -333,12 +320,11 @@ class Journal:
 
         The newest for each; what was undone was perhaps a mistake, and counts for nothing.
         """
+        return dict(self._found(_ID_MAP, source=source, target=target, url=url, user_id=user_id))
+
+    def _found(self, query: str, **parameters: object) -> list[tuple[Any, ...]]:
         with reading(self._database) as connection:
-            rows = connection.execute(
-                _ID_MAP,
-                {"source": source, "target": target, "url": url, "user_id": user_id},
-            )
-            return dict(rows.fetchall())
+            return connection.execute(query, parameters).fetchall()
 
     def _runs(self, where: str, *parameters: object) -> list[Run]:
         with reading(self._database) as connection:
