@@ -91,7 +91,7 @@ _COMMON = ("folder", "json", "quiet", "verbose", "no_input")
 
 _CARRY_OUT_RUNS = ("import", "resume", "undo", "create", "update", "delete")
 
-_KEPT = "what was done is kept: where a run has begun, `oauthsync resume` goes on, or the same undo again"
+_KEPT = "what was done is kept: `oauthsync resume`, or the same undo again, goes on with a run"
 """What who interrupts one of these is told, until it knows better."""
 
 
