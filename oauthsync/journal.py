@@ -335,9 +335,11 @@ def _check_plan_id(connection: sqlite3.Connection, plan_id: str) -> None:
     found = _run_of_plan(connection, plan_id)
     if found is not None:
         run, state = found
-        carry_on = f"; `oauthsync resume {run}` carries it on" if state in UNFINISHED else ""
+        is_open = state in UNFINISHED
+        carry_on = f"; `oauthsync resume {run}` carries it on" if is_open else ""
         raise StoreError(
-            f"this plan was carried out already, as run {run}, which is {state} now",
+            f"this plan was {'begun' if is_open else 'carried out'} already, as run {run}, which is"
+            f" {state}",
             hint=f"`oauthsync runs show {run}` says how far it came{carry_on};"
             " `oauthsync plan` makes a new one",
         )

@@ -333,6 +333,7 @@ def test_a_workspace_under_a_new_name_is_known(desk: Desk) -> None:
     desk.configure(toml.read_text().replace("dev", "development"))
     told = "development and dev are one workspace (id 5001): there are snapshots under both names"
     assert told in desk.call("export", "development").err
+    assert told not in desk.call("export", "development").err
 
 
 @pytest.mark.parametrize("args", [("diff",), ("secrets", "missing"), ("diff", "1", "latest")])

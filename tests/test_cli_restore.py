@@ -439,7 +439,7 @@ def test_a_saved_plan_that_is_blocked_is_no_promise(desk: Desk, loss: int) -> No
     assert "carries out exactly" not in called.err
     called = desk.call("import", "--plan", "my.plan", "--yes")
     assert called.code == 6
-    assert "then make the plan again: `oauthsync plan -o FILE`" in called.err
+    assert "with the options of then: `oauthsync plan 1 --to dev … -o FILE`" in called.err
 
 
 def test_a_saved_plan_is_refused_when_the_target_has_changed(desk: Desk, loss: int) -> None:

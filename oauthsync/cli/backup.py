@@ -119,19 +119,19 @@ def _report_export(
 
 
 def _warn_of_namesakes(
-    session: Session, done: "Sequence[Exported]", exported: "Collection[str]"
+    session: Session, done: "Sequence[Exported]", chosen: "Collection[str]"
 ) -> None:
     """Of workspaces that are one, be it that tokens were mixed up or that one was given a name."""
     told: set[str] = set()
-    for snapshot, namesake in ((each.snapshot, name) for each in done for name in each.namesakes):
-        name = snapshot.workspace
+    for each, namesake in ((exported, name) for exported in done for name in exported.namesakes):
+        snapshot, name = each.snapshot, each.snapshot.workspace
         if namesake in told:
             continue
         told.add(name)
         which = f"{name} and {namesake} are one workspace (id {snapshot.user_id})"
-        if namesake in exported:
+        if namesake in chosen:
             session.warn(f"{which}: if that is not meant so, check their URLs and tokens")
-        else:
+        elif each.before is None:
             session.say(f"{which}: there are snapshots under both names")
 
 

@@ -163,7 +163,8 @@ def _confirm(session: Session, question: str, target: "Workspace", *, yes: bool)
 def _blocked(session: Session, prepared: "Prepared") -> IncompleteError:
     count, hint = len(prepared.plan.blocked), how_to_unblock(session, prepared)
     if prepared.plan_id:
-        hint += "\nthen make the plan again: `oauthsync plan -o FILE`"
+        made = typed("plan", str(prepared.snapshot.id), "--to", prepared.target.name)
+        hint += f"\nthen make the plan again, with the options of then: `{made} … -o FILE`"
     return IncompleteError(
         f"blocked: {count_of(count, 'step')} of the plan, so nothing was written", hint=hint
     )
