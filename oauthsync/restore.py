@@ -206,8 +206,8 @@ class Session:
         """Undo a run, after `confirm` has seen what that does; the rest is in the plan.
 
         The second is None where there is nothing to do, or `confirm` said no: then an undo of it
-        that was cut off is at its end, too. Raises UsageError
-        where the run is itself an undo, and as `Importer.carry_on` does.
+        that was cut off is at its end, too. Raises UsageError where the run is itself an undo, and
+        as `Importer.carry_on` does.
         """
         run = self._journal.run(run.id)
         _check_can_be_undone(run)
