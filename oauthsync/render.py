@@ -311,6 +311,9 @@ class Renderer:
         verified = bool(report.run.verified)
         told = f"run {report.run.id} in {inline(report.run.target)}: {counted(done)}"
         told += " and verified" if done and verified else ""
+        made = [step for step in report.steps if step.is_done and step.action != "delete"]
+        gone = sum(step.target_id not in report.seen for step in made) if report.seen else 0
+        told += f", {gone} of them not there any more" if gone else ""
         if adopted:
             by_others = sum(not step.is_own for step in adopted)
             ways = {

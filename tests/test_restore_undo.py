@@ -14,6 +14,7 @@ from oauthsync.importer import MAX_LOOKS
 from oauthsync.plan import Options
 from oauthsync.profiles import difference
 from oauthsync.pruning import prune
+from oauthsync.render import Renderer
 from oauthsync.restore import run_to_resume, run_to_undo
 from oauthsync.retention import Policy
 from oauthsync.runs import unfinished
@@ -260,7 +261,9 @@ def test_a_run_that_was_undone_but_for_what_is_in_use_is_not_carried_on_unasked(
     with world.backup() as backup, pytest.raises(UsageError, match="no unfinished run"):
         run_to_resume(backup, None)
     there = len(world.target.profiles)
-    assert world.resume(1).report.run.state == "complete"  # whoever names it means it
+    resumed = world.resume(1).report  # whoever names it means it
+    assert resumed.run.state == "complete"
+    assert ", 1 of them not there any more" in Renderer().run(resumed)
     assert len(world.target.profiles) > there
 
 
